@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Build-time tool: compiles Lua modules to bytecode and writes them as one C
+ * file, the array of embed.h. Line numbers stay in, so that a traceback says
+ * "moonrise/fs.lua:41". It is linked with the same Lua as moonrise itself:
+ * bytecode is only valid for the Lua that made it.
+ *
+ *     embed lua//moonrise/init.lua lua//moonrise/fs.lua ... > embedded.c
+ *
+ * The part of a path behind "//" is what require maps to a module's name. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct module {
+	const char *path; /* lua//moonrise/fs.lua */
+	const char *file; /* moonrise/fs.lua */
+	char name[128];	  /* moonrise.fs */
+	size_t size;
+};
+
+static void fail(const char *path, const char *reason)
+{
+	fprintf(stderr, "embed: %s: %s\n", path, reason);
+	exit(1);
+}
+
+static void module_init(struct module *m, const char *path)
+{
+	const char *split = strstr(path, "//");
+	if (!split)
+		fail(path, "no // before the module's name");
+	m->path = path;
+	m->file = split + 2;
+
+	size_t len = strlen(m->file);
+	if (len < 5 || len >= sizeof(m->name) || strcmp(m->file + len - 4, ".lua") != 0)
+		fail(path, "not a .lua file");
+	len -= 4;
+	if (len > 5 && strncmp(m->file + len - 5, "/init", 5) == 0)
+		len -= 5;
+	memcpy(m->name, m->file, len);
+	for (size_t i = 0; i < len; i++)
+		if (m->name[i] == '/')
+			m->name[i] = '.';
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct module *)a)->name, ((const struct module *)b)->name);
+}
+
+static char *read_all(const char *path, size_t *ret_len)
+{
+	FILE *f = fopen(path, "rb");
+	if (!f)
+		fail(path, "cannot open");
+	size_t len = 0, room = 1 << 20;
+	char *text = malloc(room);
+	if (!text)
+		fail(path, "out of memory");
+	len = fread(text, 1, room, f);
+	if (len == room || ferror(f))
+		fail(path, "cannot read, or larger than 1 MiB");
+	fclose(f);
+	*ret_len = len;
+	return text;
+}
+
+static int write_bytes(lua_State *L, const void *data, size_t len, void *count)
+{
+	(void)L;
+	const unsigned char *p = data;
+	size_t *done = count;
+	for (size_t i = 0; i < len; i++)
+		printf("%u,%s", p[i], ++*done % 24 ? "" : "\n");
+	return 0;
+}
+
+static void write_chunk(lua_State *L, struct module *m, size_t number)
+{
+	size_t len;
+	char chunkname[160];
+	char *text = read_all(m->path, &len);
+	snprintf(chunkname, sizeof(chunkname), "@%s", m->file);
+	if (luaL_loadbufferx(L, text, len, chunkname, "t") != LUA_OK)
+		fail(m->path, lua_tostring(L, -1));
+	free(text);
+
+	printf("static const unsigned char chunk_%zu[] = {\n", number);
+	lua_dump(L, write_bytes, &m->size, 0);
+	printf("};\n\n");
+	lua_pop(L, 1);
+}
+
+int main(int argc, char **argv)
+{
+	lua_State *L = luaL_newstate();
+	size_t count = (size_t)argc - 1;
+	struct module *modules = calloc(count + 1, sizeof(*modules));
+	if (!L || !modules)
+		fail("start", "out of memory");
+	for (size_t i = 0; i < count; i++)
+		module_init(&modules[i], argv[i + 1]);
+	qsort(modules, count, sizeof(*modules), by_name);
+
+	printf("#include \"embed.h\"\n\n");
+	for (size_t i = 0; i < count; i++)
+		write_chunk(L, &modules[i], i);
+	printf("const struct embed_module embed_modules[] = {\n");
+	for (size_t i = 0; i < count; i++)
+		printf("\t{ \"%s\", chunk_%zu, %zu },\n", modules[i].name, i, modules[i].size);
+	printf("};\nconst size_t embed_count = %zu;\n", count);
+
+	free(modules);
+	lua_close(L);
+	if (fflush(stdout) != 0)
+		fail("stdout", "cannot write");
+	return 0;
+}
