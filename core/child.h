@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Who our children are. Everything that ends is reaped, known or not; a known
+ * child's owner is told exactly once. The table is our own, keyed by pid, so a
+ * pid that the kernel gives out again never meets the old owner. */
+#ifndef MOONRISE_CHILD_H
+#define MOONRISE_CHILD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct child_end {
+	enum { CHILD_EXITED, CHILD_KILLED, CHILD_DUMPED } how;
+	int number; /* exit status or signal */
+};
+
+/* Embed it in the owner. Filled in by child_adopt. */
+struct child {
+	pid_t pid; /* 0 once it was reaped */
+	void (*ended)(struct child *child, const struct child_end *end);
+	struct child *next;
+};
+
+/* Take note of a child just spawned; nothing is reaped in between, since only
+ * child_reap reaps. */
+void child_adopt(struct child *child, pid_t pid, void (*ended)(struct child *, const struct child_end *));
+
+/* Forget an owner that goes away first; the process is reaped all the same. */
+void child_forget(struct child *child);
+
+/* Reap what has ended, at most a bounded number a call (a fork storm must not
+ * keep the loop from its other work); true when there may be more. */
+bool child_reap(void);
+
+/* true while any child, known or unknown, lives or waits to be reaped. */
+bool child_any(void);
+
+/* 0 or -errno; -ESRCH once it was reaped, so the signal can't hit another. */
+int child_kill(const struct child *child, int signal);
+int child_kill_group(const struct child *child, int signal);
+
+/* To every known child and its group (used where PID 1's kill(-1) isn't ours). */
+void child_kill_known(int signal);
+
+/* 0..255 as a shell says it: the status, or 128 + signal. */
+int child_exit_status(const struct child_end *end);
+
+#endif

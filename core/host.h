@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The Lua state: opened, given the embedded modules, called once, protected.
+ * What can go wrong in there (an error nobody caught, no memory, a fatal signal,
+ * a C function that never returns) ends in host_run's return, and C goes on. */
+#ifndef MOONRISE_HOST_H
+#define MOONRISE_HOST_H
+
+#include <stddef.h>
+
+struct host_options {
+	const char *mode;    /* "boot", "check", "settings" */
+	const char *script;  /* path */
+	char **args;         /* what follows the script; NULL-terminated */
+	const char *lua_dir; /* --lua DIR: modules from disk, or NULL */
+	const char *format;  /* settings: "text", "markdown", "json" */
+	size_t memory_limit; /* bytes; 0: the default */
+};
+
+#define HOST_MEMORY_LIMIT (64UL << 20)
+
+/* Runs the init to its end; returns the exit status. */
+int host_run(const struct host_options *options);
+
+#endif

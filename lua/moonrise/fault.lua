@@ -1,0 +1,64 @@
+--- Errors as a boot script meets them: with the line that its author can fix.
+-- An error object prints as "boot.lua:12: message". `where` is the first frame
+-- outside moonrise's own modules; `status` is what the container exits with when
+-- nobody catches it.
+-- @module moonrise.fault
+local M = {}
+
+local getinfo = debug.getinfo
+
+--- Exit statuses, after sysexits(3) where it has a word for it.
+M.STATUS = {
+  usage = 64,
+  no_script = 66,
+  script = 70,
+  volume = 74,
+  not_ready = 75,
+  settings = 78,
+  not_executable = 126,
+  not_found = 127,
+}
+
+local Fault = { __name = "fault" }
+Fault.__index = Fault
+
+function Fault:__tostring()
+  if self.where then return self.where .. ": " .. self.message end
+  return self.message
+end
+
+function Fault.__concat(a, b) return tostring(a) .. tostring(b) end
+
+--- The script's line that led here: "boot.lua:12", or nil when there is none.
+function M.where()
+  for level = 2, 200 do
+    local frame = getinfo(level, "Sl")
+    if not frame then return nil end
+    if frame.currentline > 0 and not frame.source:find("^@moonrise/") then
+      return frame.short_src .. ":" .. frame.currentline
+    end
+  end
+end
+
+--- Make an error object without raising it.
+-- @int status exit status of the container if nobody catches it
+-- @string message
+-- @string[opt] where "file:line"; the script's current line if left out
+function M.new(status, message, where)
+  return setmetatable({ status = status, message = message, where = where or M.where() }, Fault)
+end
+
+--- Raise an error at the script's line.
+-- @int status
+-- @string fmt as string.format, when arguments follow
+function M.raise(status, fmt, ...)
+  local message = select("#", ...) > 0 and fmt:format(...) or fmt
+  error(M.new(status, message), 0)
+end
+
+function M.is_fault(value) return getmetatable(value) == Fault end
+
+--- The exit status that an error value asks for.
+function M.status_of(err) return M.is_fault(err) and err.status or M.STATUS.script end
+
+return M
