@@ -1,10 +1,11 @@
-# moonrise: `make deps` once, then `make`, `make check`.
+# moonrise. On a fresh Debian: `make deps` once, then `make` and `make check`.
 #
-#   make                    build/moonrise: one static musl file, the release
+#   make                    build/moonrise: the release, one static file with musl
 #   make LIBC=glibc         build/glibc/moonrise: for valgrind and coverage
-#   make LIBC=glibc SAN=1   build/glibc-asan/moonrise: ASan and UBSan
-#   CC=clang                with LIBC=glibc: build/glibc-clang/...
-#   DEPS=DIR                where the sources of Lua and libcap are kept
+#   make LIBC=glibc SAN=1   build/glibc-asan/moonrise: with ASan and UBSan
+#   make CC=clang           works with each LIBC=glibc: build/glibc-clang/moonrise, ...
+#   make check-one T=tests/boot/test_x.py::test_y
+#   V=1 shows the commands; DEPS=DIR is where the sources of Lua and libcap are kept.
 
 VERSION = 0.1.0
 PREFIX  = /usr/local
@@ -17,87 +18,168 @@ CC = $(if $(filter musl,$(LIBC)),musl-gcc,gcc)
 endif
 
 O   = build/$(LIBC)$(if $(findstring clang,$(CC)),-clang)$(if $(SAN),-asan)
-BIN = $(if $(filter build/musl,$(O)),build,$(O))/moonrise
+BIN = $(if $(filter build/musl,$O),build,$O)/moonrise
 
 # ---- flags
 
 WARN     = -std=gnu17 -Wall -Wextra -Werror
 OPT      = -O2 -g
-CPPFLAGS = -D_GNU_SOURCE -DMOONRISE_VERSION='"$(VERSION)"' -Icore -I$(LUA)/src -I$O/include
-SECTIONS = -ffunction-sections -fdata-sections
+CPPFLAGS = -D_GNU_SOURCE -DMOONRISE_VERSION='"$(VERSION)"' -Icore -isystem $(LUA)/src \
+	   -isystem $O/include
+CFLAGS   = $(OPT) -ffunction-sections -fdata-sections
 LDFLAGS  = -Wl,--gc-sections
 
 ifeq ($(LIBC),musl)
 LDFLAGS  += -static
-# musl-gcc hides the kernel's headers together with glibc's.
-CPPFLAGS += -isystem $O/kernel
+CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together with glibc's
 endif
 ifdef SAN
-OPT      = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT       = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CPPFLAGS += -DLUA_USE_APICHECK
 endif
-CFLAGS = $(OPT) $(SECTIONS)
 
-# ---- sources
+ifndef V
+.SILENT:
+say = echo "  $1	$2"
+endif
+
+# ---- moonrise
 
 LUA     = $(DEPS)/lua
 LIBCAP  = $(DEPS)/libcap
-SOURCES = $(filter-out core/embed.c,$(wildcard core/*.c))
-OBJECTS = $(SOURCES:core/%.c=$O/%.o)
+CORE_O  = $(patsubst core/%.c,$O/%.o,$(filter-out core/main.c core/embed.c,$(wildcard core/*.c)))
 MODULES = $(shell find lua -name '*.lua' | LC_ALL=C sort)
-LUA_C   = lapi lauxlib lbaselib lcode lcorolib lctype ldblib ldebug ldo ldump lfunc lgc linit liolib \
-	  llex lmathlib lmem loadlib lobject lopcodes loslib lparser lstate lstring lstrlib ltable \
-	  ltablib ltm lundump lutf8lib lvm lzio
-LUA_O   = $(LUA_C:%=$O/lua/%.o)
+LUA_O   = $(addprefix $O/lua/,$(addsuffix .o, \
+	  lapi lauxlib lbaselib lcode lcorolib lctype ldblib ldebug ldo ldump lfunc lgc linit \
+	  liolib llex lmathlib lmem loadlib lobject lopcodes loslib lparser lstate lstring \
+	  lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio))
+LIBS    = $O/core.a $O/libcap.a -lm
 
 all: $(BIN)
 
 $(BIN): $O/moonrise.debug
 	strip -o $@ $<
 
-$O/moonrise.debug: $(OBJECTS) $O/embedded.o $(LUA_O) $O/libcap.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
+$O/moonrise.debug: $O/main.o $O/core.a $O/libcap.a
+	$(call say,LINK,$(BIN))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS)
+
+$O/core.a: $(CORE_O) $O/embedded.o $(LUA_O)
+	rm -f $@
+	ar rcs $@ $^
 
 $O/%.o: core/%.c $O/ready
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -c -o $@ $<
+	$(call say,CC,$@)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# ---- the Lua modules, as bytecode
-
+# The Lua modules, as bytecode; dkjson is Debian's lua-dkjson.
 $O/embed: $O/embed.o $(LUA_O)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
 
-$O/embedded.c: $O/embed $(MODULES) Makefile
+$O/embedded.c: $O/embed $(MODULES) $O/modules
+	$(call say,EMBED,$@)
 	$< $(patsubst lua/%,lua//%,$(MODULES)) $(DKJSON) > $@.new
 	mv $@.new $@
 
 $O/embedded.o: $O/embedded.c
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(WARN) $(CPPFLAGS) $(OPT) -c -o $@ $<
+
+# The list of modules is a file, so that a module that is gone is noticed, too.
+$O/modules: $O/ready always
+	echo '$(MODULES)' | cmp -s - $@ || echo '$(MODULES)' > $@
 
 # ---- Lua and libcap, from the distribution's source packages
 
-$(DEPS)/ready:
+$(DEPS)/ready: tools/sources
+	$(call say,FETCH,the sources of Lua and libcap)
 	tools/sources $(DEPS)
 
-$O/ready: $(DEPS)/ready
+$O/ready: $(DEPS)/ready tools/flavour
 	tools/flavour $O $(LIBC)
 	touch $@
 
 $O/lua/%.o: $O/ready
+	$(call say,CC,$@)
 	$(CC) -std=gnu17 $(CPPFLAGS) -DLUA_USE_POSIX $(CFLAGS) -c -o $@ $(LUA)/src/$*.c
 
 $O/libcap.a: $O/ready
+	$(call say,MAKE,$@)
 	rm -rf $O/libcap && cp -a $(LIBCAP) $O/libcap
-	$(MAKE) -C $O/libcap/libcap libcap.a BUILD_CC=gcc \
-		CC="$(CC) $(if $(filter musl,$(LIBC)),-isystem $(abspath $O)/kernel)" \
-		COPTS="$(CFLAGS)" > $O/libcap.log 2>&1 || { cat $O/libcap.log; exit 1; }
+	$(MAKE) -C $O/libcap/libcap libcap.a BUILD_CC=gcc COPTS="$(CFLAGS)" CC="$(CC) \
+		$(if $(filter musl,$(LIBC)),-isystem $(abspath $O)/kernel)" > $O/libcap.log 2>&1 || \
+		{ cat $O/libcap.log; exit 1; }
 	cp $O/libcap/libcap/libcap.a $@
 
-clean:
+# ---- tests: tests/run knows the rings and counts
+
+RINGS = lint unit boot alloc asan valgrind fuzz doc container trixie
+
+check:
+	tests/run lint unit boot
+
+check-all:
+	tests/run $(RINGS)
+
+check-one: all
+	MOONRISE=$(BIN) /usr/bin/python3 -m pytest -q $(T)
+
+$(RINGS:%=check-%):
+	tests/run $(@:check-%=%)
+
+# One program for each tests/unit/NAME.c; cmocka is there for glibc only.
+UNIT = $(patsubst tests/unit/%.c,$O/unit/%,$(wildcard tests/unit/*.c))
+
+unit: $(UNIT)
+
+$(UNIT): $O/unit/%: tests/unit/%.c $O/core.a $O/libcap.a
+	$(call say,LINK,$@)
+	mkdir -p $(@D)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIBS) -lcmocka
+
+# ---- manual, installation
+
+PAGES = $(patsubst doc/%.scd,build/doc/%,$(wildcard doc/*.scd))
+
+doc: $(PAGES)
+
+build/doc/%: doc/%.scd
+	mkdir -p $(@D)
+	scdoc < $< > $@
+
+install: all doc
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/moonrise
+	set -e; for page in $(PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	done
+
+dist:
+	mkdir -p build
+	git archive --prefix=moonrise-$(VERSION)/ -o build/moonrise-$(VERSION).tar.gz HEAD
+
+demo: all
+	examples/httpd/demo
+
+bench: all
+	tests/bench/run
+
+# ---- what has to be installed; those of BUILD are enough for `make`
+
+BUILD    = make gcc libc6-dev linux-libc-dev musl-tools dpkg-dev patch lua-dkjson
+CHECK    = clang clang-format cppcheck git libcap2-bin libcmocka-dev lua-busted lua-check lua5.4 \
+	   procps python3 python3-pytest scdoc shellcheck util-linux valgrind
+PODMAN   = ca-certificates curl debootstrap podman runc
+
+deps:
+	tools/packages $(BUILD) $(CHECK) $(PODMAN)
+	$(MAKE) $(DEPS)/ready
+
+clean: # but not the downloaded sources
 	find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
 
 distclean:
 	rm -rf build
 
--include $(wildcard $O/*.d)
-.PHONY: all clean distclean
+-include $(wildcard $O/*.d $O/unit/*.d)
+.PHONY: all always check check-all check-one unit doc install dist demo bench deps clean distclean \
+	$(RINGS:%=check-%)
 .DELETE_ON_ERROR:
