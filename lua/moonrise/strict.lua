@@ -1,0 +1,136 @@
+--- Tables in which a misspelt name is an error and not silence.
+-- Loaded at every boot: what is needed only to explain a mistake is required
+-- when there is one.
+-- @module moonrise.strict
+local fault = require "moonrise.fault"
+
+local M = {}
+
+local function refuse(format, ...)
+  fault.raise(fault.STATUS.script, format, ...)
+end
+
+-- How a value is called in a message: "a string", "a secret", "an integer".
+local function describe(value)
+  local kind = math.type(value) or type(value)
+  local meta = debug.getmetatable(value)
+  if kind == "table" or kind == "userdata" then kind = meta and meta.__name or kind end
+  if kind == "nil" then return "nil" end
+  return (kind:find("^[aeiou]") and "an " or "a ") .. kind
+end
+
+M.describe = describe
+
+-- "string|integer": is the value of one of these types?
+local function has_type(value, types)
+  local kind, number = type(value), math.type(value)
+  for name in types:gmatch("[^|]+") do
+    if name == kind or name == number or name == "any" then return true end
+  end
+  return false
+end
+
+-- argv: strings without NUL, or integers, which become strings.
+local function argument(what, index, value)
+  if math.type(value) == "integer" then return ("%d"):format(value) end
+  if type(value) ~= "string" then
+    refuse("argument %d of %s is %s; it takes a string or an integer", index, what, describe(value))
+  elseif value:find("\0", 1, true) then
+    refuse("argument %d of %s has a NUL byte in it", index, what)
+  end
+  return value
+end
+
+local function copy_argv(what, options, result, count)
+  for index = 1, count do
+    local value = options[index]
+    if value == nil then
+      refuse("argument %d of %s is nil: the list of arguments has a hole", index, what)
+    end
+    result[index] = argument(what, index, value)
+  end
+end
+
+local function unknown(what, key, spec)
+  if type(key) ~= "string" then
+    refuse("%s has [%s] = ...: %s", what, tostring(key),
+      spec.argv and "neither an option nor an argument" or "its options have names")
+  end
+  local names = {}
+  for name, rule in next, spec do
+    if rule ~= true then names[name] = true end -- argv = true is no option
+  end
+  refuse("unknown option '%s' of %s%s", key, what, require("moonrise.nearest").hint(key, names))
+end
+
+local function value_of(what, key, value, rule)
+  local types = type(rule) == "string" and rule or rule.type
+  if types and not has_type(value, types) then
+    refuse("'%s' of %s is %s; it takes %s", key, what, describe(value), rule.takes or (types:gsub("|", " or ")))
+  end
+  if type(rule) == "table" and rule.check then
+    local changed = rule.check(value, ("'%s' of %s"):format(key, what))
+    if changed ~= nil then return changed end
+  end
+  return value
+end
+
+--- Check a table of options; raises at the script's line.
+-- @string what whose options they are: "start", "fs.volume"
+-- @tparam table options is not changed
+-- @tparam table spec what is allowed:
+--   NAME = "types" or NAME = { type = "string|number", default =, required =, takes =, check = },
+--   argv = true when the array part is a list of arguments, which come back as strings.
+--   `check(value, "'NAME' of WHAT")` raises, or returns another value to use, or nil to leave it.
+--   `takes` is what the message says instead of the types.
+-- @treturn table a copy, with defaults and converted values
+function M.check(what, options, spec)
+  if type(options) ~= "table" or getmetatable(options) then
+    refuse("%s takes a table of options, not %s", what, describe(options))
+  end
+  local result, count = {}, 0
+  for key, value in next, options do
+    local rule = key ~= "argv" and spec[key]
+    if rule then
+      result[key] = value_of(what, key, value, rule)
+    elseif spec.argv and math.type(key) == "integer" and key > 0 then
+      count = math.max(count, key)
+    else
+      unknown(what, key, spec)
+    end
+  end
+  if count > 0 then copy_argv(what, options, result, count) end
+  for key, rule in next, spec do
+    if type(rule) == "table" and result[key] == nil then
+      if rule.required then refuse("%s needs '%s'", what, key) end
+      result[key] = rule.default
+    end
+  end
+  return result
+end
+
+--- A view of a table that can't be written, and in which reading an unknown
+-- name is an error. `pairs` works.
+-- @tparam table values
+-- @string what how one entry is called: "setting"
+-- @tparam[opt=values] table known its keys may be read; some may be nil in `values`
+function M.readonly(values, what, known)
+  known = known or values
+  return setmetatable({}, {
+    __index = function(_, key)
+      local value = values[key]
+      if value == nil and known[key] == nil then
+        refuse("unknown %s '%s'%s", what, tostring(key), require("moonrise.nearest").hint(tostring(key), known))
+      end
+      return value
+    end,
+    __newindex = function(_, key)
+      refuse("%s '%s' can't be changed", what, tostring(key))
+    end,
+    __pairs = function()
+      return next, values, nil
+    end,
+  })
+end
+
+return M
