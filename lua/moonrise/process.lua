@@ -1,0 +1,393 @@
+--- Processes: the options that run, start and service share, and run itself.
+-- The options become a plan for sys.proc.spawn; everything that can be wrong with
+-- them is found before a process exists.
+-- @module moonrise.process
+local loop = require "sys.loop"
+local net = require "sys.net"
+local proc = require "sys.proc"
+local log = require "sys.log"
+local fault = require "moonrise.fault"
+local strict = require "moonrise.strict"
+local task = require "moonrise.task"
+local host = require "sys.host"
+
+local M = {}
+
+local STATUS = fault.STATUS
+local CAPTURE_LIMIT = 16 << 20 -- bytes of one captured stream
+
+-- Options ----------------------------------------------------------------------
+
+local function seconds(value, what) return require("moonrise.duration").seconds(value, what) end
+
+local function one_of(...)
+  local words = table.concat({ ... }, '", "')
+  local known = {}
+  for _, word in ipairs { ... } do known[word] = true end
+  return function(value, what)
+    if type(value) == "string" and not known[value] then
+      fault.raise(STATUS.script, '%s is "%s"; it takes "%s" or a table', what, value, words)
+    end
+  end
+end
+
+local OUTPUT = { type = "string|table", check = one_of("log", "capture", "inherit", "null") }
+
+--- The options of every process, as moonrise.strict takes them.
+M.OPTIONS = {
+  argv = true,
+  sh = "string",
+  name = "string",
+  user = "string|integer",
+  group = "string|integer",
+  groups = "table",
+  cwd = "string",
+  env = "table",
+  clear_env = "boolean",
+  secrets = "table",
+  umask = "integer|string",
+  limits = "table",
+  nice = "integer",
+  oom_score = "integer",
+  caps = "table",
+  no_new_privs = "boolean",
+  stdin = { type = "string|table", check = one_of("null", "inherit") },
+  stdout = OUTPUT,
+  stderr = OUTPUT,
+  log = "string",
+  tty = "boolean",
+}
+
+--- OPTIONS with more of one's own.
+function M.options_with(more)
+  local all = {}
+  for key, rule in pairs(M.OPTIONS) do all[key] = rule end
+  for key, rule in pairs(more) do all[key] = rule end
+  return all
+end
+
+local RUN_OPTIONS = M.options_with {
+  ok = "table",
+  timeout = { type = "string|number", check = seconds },
+}
+
+local function environment(options, user)
+  local env = package.loaded["moonrise.env"]
+  local result = options.clear_env and { PATH = proc.environ().PATH }
+    or env and env.child_environment(options.secrets) or proc.environ()
+  result.NOTIFY_SOCKET, result.LISTEN_FDS, result.LISTEN_PID, result.LISTEN_FDNAMES = nil, nil, nil, nil
+  if user then
+    result.HOME, result.USER, result.LOGNAME, result.SHELL = user.home, user.name, user.name, user.shell
+  end
+  for name, value in pairs(options.env or {}) do
+    if type(name) ~= "string" or name:find("[=\0]") or name == "" then
+      fault.raise(STATUS.script, "'env' of %s has %s as a name", options.name, strict.describe(name))
+    elseif value ~= false and type(value) ~= "string" and math.type(value) ~= "integer" then
+      fault.raise(STATUS.script, "%s in 'env' of %s is %s; it takes a string, an integer, or false to leave it out",
+        name, options.name, strict.describe(value))
+    end
+    result[name] = value and tostring(value) or nil
+  end
+  return result
+end
+
+local function environment_list(env)
+  local list = {}
+  for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
+  return list
+end
+
+-- The account that a process is to have: nil when it keeps ours.
+local function account(options)
+  if not (options.user or options.group or options.groups) then return nil end
+  local cred = require "sys.cred"
+  local user = { uid = cred.uid(), gid = cred.gid(), groups = {} }
+  if options.user then
+    user = cred.user(options.user)
+    if not user and math.type(options.user) == "integer" then
+      user = { uid = options.user, gid = options.user, groups = {} }
+    elseif not user then
+      fault.raise(STATUS.script, "cannot start %s: there is no user '%s'", options.name, options.user)
+    end
+  end
+  local function gid_of(group)
+    local gid = cred.group(group) or math.tointeger(group)
+    return gid or fault.raise(STATUS.script, "cannot start %s: there is no group '%s'", options.name, group)
+  end
+  if options.group then
+    user.gid = gid_of(options.group)
+    user.groups = { user.gid }
+  end
+  if options.groups then
+    user.groups = { user.gid }
+    for _, group in ipairs(options.groups) do user.groups[#user.groups + 1] = gid_of(group) end
+  end
+  return user
+end
+
+local function number_in(value, base, what)
+  local number = math.tointeger(value) or tonumber(value, base)
+  return number or fault.raise(STATUS.script, '%s is "%s"; it takes an octal number such as "022"', what, value)
+end
+
+-- limits = { nofile = 1024 } or { nofile = { 1024, 4096 } } or "infinity".
+local function limits_of(options)
+  if not options.limits then return nil end
+  local result = {}
+  for name, value in pairs(options.limits) do
+    local pair = type(value) == "table" and value or { value, value }
+    local both = {}
+    for i = 1, 2 do
+      local amount = pair[i] == "infinity" and -1 or math.tointeger(pair[i])
+      if not amount and type(pair[i]) == "string" then
+        amount = require("moonrise.duration").bytes(pair[i], ("'%s' in 'limits' of %s"):format(name, options.name))
+      end
+      both[i] = amount or fault.raise(STATUS.script,
+        "'%s' in 'limits' of %s is %s; it takes a number, \"infinity\" or { soft, hard }",
+        tostring(name), options.name, strict.describe(pair[i]))
+    end
+    result[name] = both
+  end
+  return result
+end
+
+-- The executable as an absolute path; PATH is that of the process itself.
+local function find(options, env)
+  local path, reason = proc.find(options[1], env.PATH or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+  if path then return path end
+  local status = reason:find("not found", 1, true) and STATUS.not_found or STATUS.not_executable
+  return fault.raise(status, "cannot start %s: %s", options.name, reason)
+end
+
+--- Check a process's options and complete them.
+-- @string word whose: "run", "start"
+-- @tparam table options
+-- @tparam table spec OPTIONS, or options_with()
+function M.check(word, options, spec)
+  options = strict.check(word, options, spec)
+  if options.sh then
+    if options[1] then fault.raise(STATUS.script, "%s has both a list of arguments and 'sh'", word) end
+    options[1], options[2], options[3] = "/bin/sh", "-c", options.sh
+  end
+  if not options[1] then
+    fault.raise(STATUS.script, '%s needs the program and its arguments: %s{ "program", "argument" }', word, word)
+  end
+  options.name = options.name or options.sh and "sh" or options[1]:match("([^/]+)/*$") or options[1]
+  return options
+end
+
+local INPUT = { null = true, inherit = true }
+
+-- Where fd 1 or 2 of the process goes: our end of a pipe to be read, or nil.
+local function open_output(options, key, fds, number)
+  local how = options[key]
+  if how == "inherit" then return nil end
+  if how == "null" then
+    fds[number] = net.null("w")
+  elseif type(how) == "table" then
+    local target = strict.check(("'%s' of %s"):format(key, options.name), how, { file = { type = "string", required = true } })
+    local fd, reason = require("sys.file").open_append(target.file)
+    fds[number] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
+  else
+    local reader, writer = net.pipe()
+    if not reader then fault.raise(STATUS.script, "cannot start %s: %s", options.name, writer) end
+    fds[number] = writer
+    return reader
+  end
+end
+
+-- Fd 0 of the process; the end to write its text to, if that is where it comes from.
+local function open_input(options, fds)
+  local how = options.stdin or (options.tty and "inherit" or "null")
+  if how == "inherit" then return nil end
+  if INPUT[how] then
+    fds[0] = net.null("r")
+    return nil
+  end
+  local source = strict.check(("'stdin' of %s"):format(options.name), how, { text = "string", file = "string" })
+  if source.file then
+    local fd, reason = require("sys.file").open_read(source.file)
+    fds[0] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
+    return nil
+  end
+  local reader, writer = net.pipe()
+  if not reader then fault.raise(STATUS.script, "cannot start %s: %s", options.name, writer) end
+  fds[0] = reader
+  return writer
+end
+
+-- Spawning ---------------------------------------------------------------------
+
+local ends = {} -- child id -> function(how, number), called in the scheduler
+
+task.on_event.child = function(id, how, number)
+  local ended = ends[id]
+  ends[id] = nil
+  if ended then ended(how, number) end
+end
+
+local function close_all(fds)
+  for _, fd in pairs(fds) do fd:close() end
+end
+
+--- Start a process by checked options.
+-- @tparam table options from check()
+-- @func ended called in the scheduler with "exited"|"killed"|"dumped" and the number
+-- @treturn table process: child, pid, relays (by stream), out, err (pipes to capture), input
+-- @raise a fault that says at which stage it failed, and why
+function M.spawn(options, ended)
+  local user = account(options)
+  local env = environment(options, user)
+  local path = find(options, env)
+  local fds <close> = setmetatable({}, { __close = close_all })
+  local process = { name = options.name, started = loop.now(), relays = {} }
+  process.input = open_input(options, fds)
+  local pipes = { stdout = open_output(options, "stdout", fds, 1), stderr = open_output(options, "stderr", fds, 2) }
+  local argv = table.move(options, 1, #options, 1, {})
+  local child, reason, _, stage = proc.spawn {
+    name = options.name, path = path, argv = argv, env = environment_list(env), cwd = options.cwd,
+    umask = options.umask and number_in(options.umask, 8, "'umask' of " .. options.name),
+    nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
+    uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
+    caps = options.caps, no_new_privs = options.no_new_privs, tty = options.tty,
+    fds = setmetatable(fds, { __close = close_all }),
+  }
+  if not child then
+    for _, pipe in pairs(pipes) do pipe:close() end
+    local status = stage == "exec" and STATUS.not_executable or STATUS.script
+    fault.raise(status, "cannot start %s: %s", options.name, reason)
+  end
+  process.child, process.pid = child, child:pid()
+  ends[child:id()] = ended
+  for stream, pipe in pairs(pipes) do
+    if options[stream] == "capture" then
+      process[stream] = pipe
+    else
+      process.relays[stream] = log.relay(pipe, options.log or options.name, stream)
+    end
+  end
+  return process
+end
+
+-- run ----------------------------------------------------------------------------
+
+local function read_all(name, stream, fd)
+  local parts, size = {}, 0
+  while true do
+    local data, _, errno = fd:read(65536)
+    if data == "" then break end
+    if data then
+      parts[#parts + 1], size = data, size + #data
+      if size > CAPTURE_LIMIT then
+        fault.raise(STATUS.script, "%s wrote more than 16M to its captured %s; send it to a file or to the log", name, stream)
+      end
+    elseif errno then
+      task.readable(fd)
+    end
+  end
+  fd:close()
+  return table.concat(parts)
+end
+
+local function write_all(fd, text)
+  local from = 1
+  while from <= #text do
+    local count, _, errno = fd:write(text:sub(from, from + 65535))
+    if count then
+      from = from + count
+    elseif errno == 32 then -- EPIPE: it does not want to read it all
+      break
+    else
+      task.writable(fd)
+    end
+  end
+  fd:close()
+end
+
+-- What has been logged of a stream. The process has ended, but a daemon that it
+-- left behind may keep the pipe open, so this does not wait for its end for long.
+local function logged(relay)
+  if not relay then return "" end
+  for _ = 1, 20 do
+    if relay:drained() then break end
+    task.sleep(0.002)
+  end
+  return relay:tail()
+end
+
+local function how_it_ended(name, result)
+  if result.signal then return ("%s was killed by signal %s"):format(name, result.signal) end
+  return ("%s failed with exit status %d"):format(name, result.status)
+end
+
+local function last_lines(text)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do
+    lines[#lines + 1] = line
+    if #lines > 5 then table.remove(lines, 1) end
+  end
+  return #lines > 0 and ":\n  " .. table.concat(lines, "\n  ") or ""
+end
+
+local function is_ok(result, ok)
+  if result.signal then return false end
+  for _, status in ipairs(ok or { 0 }) do
+    if status == result.status then return true end
+  end
+  return false
+end
+
+-- TERM to its group, and KILL to what is left of it two seconds later.
+local function terminate(process, over)
+  process.child:kill_group("TERM")
+  task.after(2, function()
+    if not over() then process.child:kill_group("KILL") end
+  end)
+end
+
+--- Run a command to completion. See moonrise-boot(5).
+-- @tparam table options argv and options
+-- @treturn table result: status, signal, stdout, stderr, duration
+-- @raise unless the exit status is in `ok`, or when `timeout` is over
+function M.run(options)
+  options = M.check("run", options, RUN_OPTIONS)
+  if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
+  local result, ended = nil, task.condition()
+  local process = M.spawn(options, function(how, number)
+    result = { status = how == "exited" and number or 128 + number,
+      signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
+    ended:broadcast(true)
+  end)
+  local _ <close> = setmetatable({}, { __close = function()
+    if not result then terminate(process, function() return result end) end
+  end })
+  local readers = {}
+  for _, stream in ipairs { "stdout", "stderr" } do
+    local pipe = process[stream]
+    if pipe then readers[stream] = task.spawn(options.name, read_all, options.name, stream, pipe) end
+  end
+  if process.input then task.spawn(options.name, write_all, process.input, options.stdin.text) end
+  local deadline = options.timeout and process.started + seconds(options.timeout)
+  while not result do
+    local _, why = ended:wait(deadline and deadline - loop.now())
+    if why == "timeout" and not result then
+      fault.raise(STATUS.not_ready, "%s was not done after %s and is ended", options.name, options.timeout)
+    end
+  end
+  result.duration = loop.now() - process.started
+  for _, stream in ipairs { "stdout", "stderr" } do
+    if readers[stream] then
+      local ok, text = readers[stream]:wait()
+      if not ok then error(text, 0) end
+      result[stream] = text
+    else
+      result[stream] = logged(process.relays[stream])
+    end
+  end
+  if not is_ok(result, options.ok) then
+    fault.raise(STATUS.script, "%s%s", how_it_ended(options.name, result), last_lines(result.stderr))
+  end
+  return result
+end
+
+return M
