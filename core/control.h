@@ -9,10 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
-#define CONTROL_HEADER 5
+#define CONTROL_HEADER	    5
+#define CONTROL_REQUESTS    "RI?" /* what a client may send */
 #define CONTROL_MAX_REQUEST (1024 * 1024)
 #define CONTROL_MAX_CLIENTS 32
+#define CONTROL_MAX_QUEUE   (4 * 1024 * 1024)
+#define CONTROL_HIGH_WATER  (256 * 1024)
+#define CONTROL_MAX_PLACES  4
+#define CONTROL_PATH_SIZE   sizeof(((struct sockaddr_un *)0)->sun_path)
 
 struct control_frame {
 	char kind;
@@ -20,28 +26,36 @@ struct control_frame {
 	size_t length;
 };
 
-/* Looks for one whole frame at the start of `data`: bytes consumed, 0 when more
- * is needed, -EPROTO for an unknown kind, -EMSGSIZE for one too long. */
-ssize_t control_parse(const char *data, size_t size, const char *kinds, size_t max,
-		      struct control_frame *ret_frame);
+/* The kinds of `arrived` that no client sent. */
+#define CONTROL_CLOSED	0 /* the client has gone */
+#define CONTROL_DRAINED 1 /* what waited beyond CONTROL_HIGH_WATER is sent */
+
+/* Reads a header: 0, -EPROTO for a kind that is not in `kinds`, -EMSGSIZE when
+ * the payload is longer than `max`. */
+int control_parse(const char header[CONTROL_HEADER], const char *kinds, size_t max, char *ret_kind,
+		  size_t *ret_length);
 void control_header(char header[CONTROL_HEADER], char kind, uint32_t length);
 
-/* Server. `arrived` gets each frame; kind 0: the client has gone. Peers other
- * than root and our own uid are turned away. 0 or -errno. */
+/* The socket paths to try, in order: in $MOONRISE_RUNDIR, /run/moonrise,
+ * $XDG_RUNTIME_DIR/moonrise, /dev/shm/moonrise-`uid`. How many there are; a
+ * variable that is not set, or not an absolute path that fits, has none. */
+int control_places(uid_t uid, char ret_paths[CONTROL_MAX_PLACES][CONTROL_PATH_SIZE]);
+
+/* Server. Makes the socket's directory if it is missing. `arrived` gets each
+ * frame. Peers other than root and our own uid are turned away. 0 or -errno;
+ * -EADDRINUSE when another init listens there. */
 int control_listen(const char *path,
 		   void (*arrived)(int client, const struct control_frame *frame));
 /* Queued and sent as the client reads; one that does not read is dropped when
- * more than 4 MiB wait. 0 or -errno. */
-int control_send(int client, char kind, const char *payload, size_t length);
+ * more than CONTROL_MAX_QUEUE wait. Bytes that wait, or -errno: -ESRCH when
+ * there is no such client (any more). */
+ssize_t control_send(int client, char kind, const char *payload, size_t length);
+/* Once what it was sent is out; no CONTROL_CLOSED comes. */
 void control_close(int client);
-void control_peer(int client, uid_t *ret_uid, pid_t *ret_pid);
+/* 0 or -ESRCH. */
+int control_peer(int client, uid_t *ret_uid, pid_t *ret_pid);
 /* Unlink the socket, close all clients once what they were sent is out or
  * `deadline` (loop_time) has come. */
 void control_done(int64_t deadline);
-
-/* First usable of $MOONRISE_RUNDIR, /run/moonrise, $XDG_RUNTIME_DIR/moonrise,
- * /dev/shm/moonrise-UID. For the server: created and writable. For a client:
- * the one in which a socket is found. 0 or -errno with the last place tried. */
-int control_find_dir(bool server, char *ret_path, size_t size);
 
 #endif
