@@ -19,12 +19,22 @@ struct child_end {
 struct child {
 	pid_t pid; /* 0 once it was reaped */
 	void (*ended)(struct child *child, const struct child_end *end);
+	void (*stopped)(struct child *child, int signal); /* see child_watch_stops */
 	struct child *next;
 };
 
 /* Take note of a child just spawned; nothing is reaped in between, since only
  * child_reap reaps. */
-void child_adopt(struct child *child, pid_t pid, void (*ended)(struct child *, const struct child_end *));
+void child_adopt(struct child *child, pid_t pid,
+		 void (*ended)(struct child *child, const struct child_end *end));
+
+/* For the job control of a terminal: also say when the child has been stopped,
+ * and by which signal (SIGTSTP: Ctrl-Z). It stays adopted. */
+void child_watch_stops(struct child *child, void (*stopped)(struct child *child, int signal));
+
+/* Who wants to hear of the end of processes that nobody adopted (`-w`); NULL:
+ * nobody. */
+void child_watch_strangers(void (*ended)(pid_t pid, const struct child_end *end));
 
 /* Forget an owner that goes away first; the process is reaped all the same. */
 void child_forget(struct child *child);
