@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals: their names, and how they reach the loop. Every catchable signal is
- * blocked before anything else happens and read from a signalfd, so none can
- * interrupt or kill PID 1. Real-time signals are numbered from 34 as the
- * outside world (glibc, docker, podman) does, whatever the C library. */
+/* Signals: their names, and how they reach the loop. Every signal is blocked
+ * before anything else happens and read from a signalfd, so none can interrupt
+ * or kill PID 1. Real-time signals are numbered from 34 as the outside world
+ * (glibc, docker, podman) does, whatever the C library. */
 #ifndef MOONRISE_SIGNAL_H
 #define MOONRISE_SIGNAL_H
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define SIGNAL_RTMIN 34
-#define SIGNAL_MAX 64
+#define SIGNAL_MAX   64
+
+/* Sets of signals as the kernel has them: the libcs' own sigset functions refuse
+ * some of the signals 32 to 34, which the outside may send all the same. */
+#define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
+#define SIGNAL_ALL	   UINT64_MAX
 
 struct signal_arrival {
 	int number;
@@ -27,8 +33,21 @@ const char *signal_name(int number);
  * run; every other signal is handed to `arrived`. 0 or -errno. */
 int signal_init(void (*arrived)(const struct signal_arrival *arrival));
 
-/* The signal mask and ignored signals that moonrise itself was started with;
- * a child of `moonrise -- CMD` gets them back, services get clean ones. */
-const sigset_t *signal_inherited_mask(void);
+/* Also SIGSEGV and its like are blocked and arrive here when somebody sends them
+ * (the kernel forces them on a program that earns them). Who wants to catch some
+ * of them sets a handler, then takes them out. The timer that pre-empts Lua has
+ * SIGVTALRM, which means nothing to an init. */
+#define SIGNAL_CPU_TIMER SIGVTALRM
+void signal_unblock(uint64_t set);
+
+/* Block more; the mask that was. */
+uint64_t signal_block(uint64_t set);
+
+/* Set the mask of this process. */
+void signal_set_mask(uint64_t set);
+
+/* The signal mask that moonrise itself was started with: a child of
+ * `moonrise -- CMD` gets it back, services get an empty one. */
+uint64_t signal_inherited_mask(void);
 
 #endif
