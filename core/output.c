@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* The container's stdout and stderr. What a file takes without blocking depends
+ * on what it is:
+ *   a regular file   never blocks, and is not epoll's business
+ *   a socket         send(MSG_DONTWAIT)
+ *   a pipe, a tty    opened again through /proc, with O_NONBLOCK of our own;
+ *                    where that is refused, RWF_NOWAIT or poll and small writes
+ * A reader that has gone, or a full disk, takes nothing: what it would have got
+ * is dropped, since a service must not be stopped by it. */
+#include "output.h"
+
+#include "loop.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+struct output {
+	struct loop_source source; /* its fd is what we write to; -1: not open yet */
+	ssize_t (*write)(int fd, const char *data, size_t size);
+	void (*room)(void);
+	bool in_loop, waits, gone;
+	size_t start, end; /* what waits in `queue` */
+	/* Untouched pages cost nothing, and PID 1 never lacks this memory. */
+	char queue[OUTPUT_QUEUE_MAX + OUTPUT_RECORD_MAX];
+};
+
+static struct output outputs[2] = { { .source.fd = -1 }, { .source.fd = -1 } };
+
+/* ---- one write that does not block: bytes or -errno */
+
+static ssize_t result(ssize_t n)
+{
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t write_plain(int fd, const char *data, size_t size)
+{
+	return result(write(fd, data, size));
+}
+
+static ssize_t write_socket(int fd, const char *data, size_t size)
+{
+	return result(send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* A pipe that polls as writable takes 4096 bytes. Another writer may be quicker
+ * than we are, therefore RWF_NOWAIT first (pipes know it since Linux 6.4). */
+static ssize_t write_shared(int fd, const char *data, size_t size)
+{
+	struct iovec iov = { (void *)data, size };
+	ssize_t n = syscall(SYS_pwritev2, fd, &iov, 1, -1L, -1L, RWF_NOWAIT);
+	if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
+		return result(n);
+
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	if (poll(&p, 1, 0) <= 0)
+		return -EAGAIN;
+	return write_plain(fd, data, size < 4096 ? size : 4096);
+}
+
+static int open_again(int fd)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static void output_open(struct output *o, int fd)
+{
+	struct stat st;
+	o->source.fd = fd;
+	o->write = write_plain;
+	if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode))
+		return;
+	if (S_ISSOCK(st.st_mode)) {
+		o->write = write_socket;
+		return;
+	}
+	int again = open_again(fd);
+	if (again >= 0)
+		o->source.fd = again;
+	else
+		o->write = write_shared;
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+struct output *output_stdout(void)
+{
+	if (outputs[0].source.fd < 0)
+		output_open(&outputs[0], STDOUT_FILENO);
+	return &outputs[0];
+}
+
+struct output *output_stderr(void)
+{
+	static struct output *chosen;
+	if (!chosen) {
+		chosen = same_file(STDOUT_FILENO, STDERR_FILENO) ? output_stdout() : &outputs[1];
+		if (chosen->source.fd < 0)
+			output_open(chosen, STDERR_FILENO);
+	}
+	return chosen;
+}
+
+/* ---- the queue */
+
+char *output_reserve(struct output *o, size_t size)
+{
+	size_t used = o->end - o->start;
+	if (used > 0 && used + size > OUTPUT_QUEUE_MAX)
+		return NULL;
+	if (o->end + size > sizeof(o->queue)) {
+		memmove(o->queue, o->queue + o->start, used);
+		o->start = 0;
+		o->end = used;
+	}
+	return o->queue + o->end;
+}
+
+void output_commit(struct output *o, size_t size)
+{
+	o->end += size;
+}
+
+/* Once the reader has gone each write raises SIGPIPE: ask first whether another
+ * one has come (a FIFO may have a new reader). */
+static bool reader_gone(struct output *o)
+{
+	struct pollfd p = { .fd = o->source.fd, .events = POLLOUT };
+	return o->gone && poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
+}
+
+static void write_queue(struct output *o)
+{
+	o->gone = reader_gone(o);
+	while (!o->gone && o->start < o->end) {
+		ssize_t n = o->write(o->source.fd, o->queue + o->start, o->end - o->start);
+		if (n == -EAGAIN)
+			return;
+		if (n < 0) {
+			o->gone = n == -EPIPE;
+			break;
+		}
+		o->start += (size_t)n;
+	}
+	o->start = o->end = 0;
+}
+
+static void on_writable(struct loop_source *source, uint32_t events)
+{
+	struct output *o = container_of(source, struct output, source);
+	(void)events;
+	o->waits = false;
+	output_flush(o);
+	if (o->room)
+		o->room();
+}
+
+/* Without a loop (before it is there, or where epoll refuses the file) the rest
+ * goes out with the next flush. */
+static void wait_for_reader(struct output *o)
+{
+	uint32_t events = EPOLLOUT | EPOLLONESHOT;
+	if (o->waits)
+		return;
+	if (!o->in_loop) {
+		o->source.ready = on_writable;
+		o->in_loop = loop_add(&o->source, events) == 0;
+		o->waits = o->in_loop;
+	} else {
+		o->waits = loop_change(&o->source, events) == 0;
+	}
+}
+
+bool output_flush(struct output *o)
+{
+	write_queue(o);
+	if (o->start == o->end)
+		return true;
+	wait_for_reader(o);
+	return false;
+}
+
+void output_on_room(struct output *o, void (*room)(void))
+{
+	o->room = room;
+}
+
+void output_drain(int64_t deadline)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
+		struct output *o = &outputs[i];
+		while (o->source.fd >= 0 && !output_flush(o) && o->waits && loop_time() < deadline)
+			if (loop_turn(deadline) < 0)
+				break;
+	}
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The container's stdout and stderr, written to without ever blocking and
+ * without setting O_NONBLOCK on what we were given: that flag belongs to the
+ * open file, which is shared with whoever started us. Up to 64 KiB wait in
+ * memory for a slow reader; the loop tells when it reads again. */
+#ifndef MOONRISE_OUTPUT_H
+#define MOONRISE_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest record: a piece of 16 KiB with each byte escaped, and a frame. */
+#define OUTPUT_RECORD_MAX (100 * 1024)
+#define OUTPUT_QUEUE_MAX  (64 * 1024)
+
+struct output;
+
+/* When fd 1 and 2 are the same file, both are one output: a line of one never
+ * lands in the middle of a line of the other. */
+struct output *output_stdout(void);
+struct output *output_stderr(void);
+
+/* Room for `size` bytes (at most OUTPUT_RECORD_MAX), or NULL while too much
+ * waits to be read. Then output_commit what was put there. */
+char *output_reserve(struct output *output, size_t size);
+void output_commit(struct output *output, size_t size);
+
+/* Writes what the reader takes now; the loop writes the rest. true when
+ * nothing waits any more. */
+bool output_flush(struct output *output);
+
+/* Called from the loop each time that something waiting was written. */
+void output_on_room(struct output *output, void (*room)(void));
+
+/* Turns the loop until nothing waits in either, or `deadline` has come. */
+void output_drain(int64_t deadline);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* How one line of the container's output looks. This runs for every line of
+ * every service, so it writes straight to where the line leaves from. */
+#include "record.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define ESCAPED_MAX 6	/* one byte as \u001f */
+#define JSON_FRAME  160 /* keys, punctuation and the time */
+
+enum record_format record_format_from(const char *word)
+{
+	if (word && strcmp(word, "plain") == 0)
+		return RECORD_PLAIN;
+	if (word && strcmp(word, "json") == 0)
+		return RECORD_JSON;
+	return RECORD_PREFIX;
+}
+
+static char *put(char *dst, const char *text, size_t len)
+{
+	memcpy(dst, text, len);
+	return dst + len;
+}
+
+static char *put_string(char *dst, const char *text)
+{
+	return put(dst, text, strlen(text));
+}
+
+/* Length of the UTF-8 character at `s`, 0 when it is none (overlong forms,
+ * surrogates and what is past U+10FFFF included). */
+static size_t utf8_length(const unsigned char *s, size_t left)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (len <= 1)
+		return len;
+	if (len > left || s[0] > 0xf4)
+		return 0;
+
+	uint32_t code = s[0] & (0xff >> (len + 1));
+	for (size_t i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (s[i] & 0x3f);
+	}
+	if (code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	return len;
+}
+
+static char *put_escape(char *dst, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	switch (c) {
+	case '"':
+		return put(dst, "\\\"", 2);
+	case '\\':
+		return put(dst, "\\\\", 2);
+	case '\n':
+		return put(dst, "\\n", 2);
+	case '\t':
+		return put(dst, "\\t", 2);
+	case '\r':
+		return put(dst, "\\r", 2);
+	}
+	dst = put(dst, "\\u00", 4);
+	*dst++ = hex[c >> 4];
+	*dst++ = hex[c & 15];
+	return dst;
+}
+
+static char *put_json(char *dst, const char *text, size_t len)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_length(s + i, len - i);
+		if (n == 0) {
+			dst = put(dst, "\xef\xbf\xbd", 3); /* U+FFFD */
+			n = 1;
+		} else if (s[i] < 0x20 || s[i] == 0x7f || s[i] == '"' || s[i] == '\\') {
+			dst = put_escape(dst, s[i]);
+		} else {
+			dst = put(dst, text + i, n);
+		}
+		i += n;
+	}
+	return dst;
+}
+
+/* "2025-01-31T23:59:59.123Z"; the date is worked out once a second. */
+static char *put_time(char *dst)
+{
+	static time_t known = -1;
+	static char date[sizeof("2025-01-31T23:59:59")];
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec != known) {
+		struct tm tm;
+		if (gmtime_r(&now.tv_sec, &tm))
+			strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+		known = now.tv_sec;
+	}
+	dst = put_string(dst, date);
+	return dst + sprintf(dst, ".%03dZ", (int)(now.tv_nsec / 1000000));
+}
+
+static char *write_json(const struct record *r, char *dst)
+{
+	dst = put_string(dst, "{\"time\":\"");
+	dst = put_time(dst);
+	dst = put_string(dst, "\",\"name\":\"");
+	dst = put_json(dst, r->name, strlen(r->name));
+	dst = put_string(dst, "\",\"");
+	dst = put_string(dst, r->key);
+	dst = put_string(dst, "\":\"");
+	dst = put_string(dst, r->value);
+	dst = put_string(dst, "\",\"message\":\"");
+	dst = put_json(dst, r->text, r->length);
+	if (r->partial)
+		return put_string(dst, "\",\"partial\":true}");
+	return put_string(dst, "\"}");
+}
+
+size_t record_room(enum record_format format, const struct record *r)
+{
+	size_t name = strlen(r->name);
+	if (format != RECORD_JSON)
+		return name + 2 + r->length + 2;
+	return JSON_FRAME + strlen(r->key) + strlen(r->value) + ESCAPED_MAX * (name + r->length);
+}
+
+size_t record_write(enum record_format format, const struct record *r, char *dst)
+{
+	char *end = dst;
+	if (format == RECORD_JSON) {
+		end = write_json(r, end);
+	} else {
+		if (format == RECORD_PREFIX) {
+			end = put_string(end, r->name);
+			end = put(end, ": ", 2);
+		}
+		end = put(end, r->text, r->length);
+		if (r->partial)
+			*end++ = '\\';
+	}
+	*end++ = '\n';
+	return (size_t)(end - dst);
+}

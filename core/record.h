@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* How one line of the container's output looks: as it is, with a name in front,
+ * or as a JSON object. Text is bytes: plain and prefix pass them on untouched,
+ * JSON escapes them and replaces what is not UTF-8. */
+#ifndef MOONRISE_RECORD_H
+#define MOONRISE_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum record_format { RECORD_PREFIX, RECORD_PLAIN, RECORD_JSON };
+
+struct record {
+	const char *name;  /* the service, or moonrise itself */
+	const char *key;   /* "stream" or "level" ... */
+	const char *value; /* ... and which: "stderr", "warning" */
+	const char *text;  /* without the newline */
+	size_t length;
+	bool partial; /* the line was too long and goes on in the next record */
+};
+
+/* $MOONRISE_LOG: "prefix" (also when unset or unknown), "plain" or "json". */
+enum record_format record_format_from(const char *word);
+
+/* No more bytes than this are written by record_write. */
+size_t record_room(enum record_format format, const struct record *record);
+
+/* Writes the line with its newline to `dst`; the number of bytes. */
+size_t record_write(enum record_format format, const struct record *record, char *dst);
+
+#endif

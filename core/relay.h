@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* From the services' pipes to the container's stdout, in whole lines. While the
+ * stdout is not read, the pipes are not read either: a service that writes too
+ * much waits, and PID 1 does not. */
+#ifndef MOONRISE_RELAY_H
+#define MOONRISE_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RELAY_LINE_MAX (16 * 1024) /* a longer line is split, and the pieces marked */
+#define RELAY_TAIL_MAX (64 * 1024) /* kept of each, for `moonrise logs` */
+
+struct relay;
+
+/* Takes the pipe's reading end over, which must be non-blocking. NULL when there
+ * is no memory or no room in the loop (errno); the descriptor is still the
+ * caller's then. `stream` is "stdout" or "stderr". */
+struct relay *relay_new(int fd, const char *name, const char *stream);
+
+/* The owner lets go. What still comes through the pipe is forwarded all the
+ * same; the relay frees itself at the end of it. NULL is fine. */
+void relay_release(struct relay *relay);
+
+/* true once the end of the pipe was seen and everything in it is on its way. */
+bool relay_drained(const struct relay *relay);
+
+/* The last bytes that came, oldest first: copies at most `size`, returns how many. */
+size_t relay_tail_size(const struct relay *relay);
+size_t relay_tail(const struct relay *relay, char *dst, size_t size);
+
+/* At the end of PID 1: take what is left in the pipes and write out what waits,
+ * turning the loop until that is done or `deadline` (loop_time) has come. */
+void relay_flush(int64_t deadline);
+
+#endif
