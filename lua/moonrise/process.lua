@@ -337,14 +337,6 @@ local function is_ok(result, ok)
   return false
 end
 
--- TERM to its group, and KILL to what is left of it two seconds later.
-local function terminate(process, over)
-  process.child:kill_group("TERM")
-  task.after(2, function()
-    if not over() then process.child:kill_group("KILL") end
-  end)
-end
-
 --- Run a command to completion. See moonrise-boot(5).
 -- @tparam table options argv and options
 -- @treturn table result: status, signal, stdout, stderr, duration
@@ -358,8 +350,13 @@ function M.run(options)
       signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
     ended:broadcast(true)
   end)
+  -- Cancelled or too late: it is gone before the boot goes on to stop what it used.
   local _ <close> = setmetatable({}, { __close = function()
-    if not result then terminate(process, function() return result end) end
+    for _, signal in ipairs { "TERM", "KILL" } do
+      if result then return end
+      process.child:kill_group(signal)
+      ended:wait(2)
+    end
   end })
   local readers = {}
   for _, stream in ipairs { "stdout", "stderr" } do

@@ -1,0 +1,114 @@
+--- The life of a service, as one table: state x event -> next state and what to do.
+-- Pure: nothing here starts or waits for anything. moonrise.supervisor feeds in the
+-- events and carries out the actions; a test does so with a recorder.
+--
+-- A service waits for what it comes after, starts, is ready once its probe says so,
+-- and may reload. It stops when it is told to, fails when it can't start or ends
+-- against its will, and with a restart policy goes through backoff to start again.
+-- @module moonrise.service
+local M = {}
+
+--- All states.
+M.STATES = { "waiting", "starting", "ready", "reloading", "stopping", "stopped", "failed", "backoff" }
+
+--- All events, and what they mean.
+M.EVENTS = {
+  start = "somebody wants it to run",
+  free = "everything it comes after is ready",
+  blocked = "something it requires has failed",
+  broken = "it could not be started",
+  ready = "its readiness probe has succeeded",
+  late = "start_timeout is over",
+  ended = "its process ended, and that is the end of it",
+  again = "its process ended, and it is to be started again",
+  condemned = "its process ended after it had been given up",
+  due = "the delay before the next try is over",
+  reload = "somebody wants it to read its configuration again",
+  reloaded = "it has",
+  stop = "somebody wants it to stop",
+  overdue = "the grace time for stopping is over",
+}
+
+-- Each cell: the next state, then actions in order. An empty cell: the event means
+-- nothing there.
+local STOP = { "stopping", "terminate" }
+local GIVE_UP = { "stopping", "condemn", "terminate" }
+
+M.TABLE = {
+  stopped = {
+    start = { "waiting", "enter" },
+  },
+  waiting = {
+    free = { "starting", "spawn" },
+    blocked = { "failed", "report" },
+    late = { "failed", "report" },
+    stop = { "stopped" },
+  },
+  starting = {
+    ready = { "ready" },
+    broken = { "failed", "report" },
+    ended = { "failed", "report" },
+    again = { "backoff", "delay" },
+    late = GIVE_UP,
+    blocked = GIVE_UP,
+    stop = STOP,
+  },
+  ready = {
+    ended = { "failed", "report" },
+    again = { "backoff", "delay" },
+    reload = { "reloading", "reload" },
+    blocked = GIVE_UP,
+    stop = STOP,
+  },
+  reloading = {
+    reloaded = { "ready" },
+    ready = { "ready" },
+    ended = { "failed", "report" },
+    again = { "backoff", "delay" },
+    blocked = GIVE_UP,
+    stop = STOP,
+  },
+  backoff = {
+    due = { "starting", "spawn" },
+    start = { "starting", "spawn" },
+    late = { "failed", "report" },
+    blocked = { "failed", "report" },
+    stop = { "stopped" },
+  },
+  stopping = {
+    ended = { "stopped" },
+    again = { "stopped" },
+    condemned = { "failed", "report" },
+    overdue = { "stopping", "kill" },
+  },
+  failed = {
+    start = { "waiting", "enter" },
+  },
+}
+
+--- The cell for an event in a state.
+-- @string state
+-- @string event
+-- @treturn string|nil next state; nil: the event means nothing in this state
+-- @treturn table the cell: actions stand from 2 on
+function M.next(state, event)
+  local cell = M.TABLE[state][event]
+  if cell then return cell[1], cell end
+end
+
+--- Does a restart policy start it again?
+-- @string policy "no", "on-failure", "always"
+-- @bool failed it ended with a signal or a status other than 0
+function M.is_restarted(policy, failed)
+  return policy == "always" or policy == "on-failure" and failed
+end
+
+--- Seconds before the next try.
+-- @tparam table|nil backoff { first, factor, max } in seconds; nil: none
+-- @int tries how many came before it without success
+function M.delay(backoff, tries)
+  if not backoff then return 0 end
+  return math.min(backoff.first * backoff.factor ^ tries, backoff.max)
+end
+
+return M
