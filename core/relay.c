@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* From the services' pipes to the container's stdout. A read takes what is there,
+ * the whole lines in it go straight to the output's queue, and the rest, most
+ * often the beginning of a line, is held. When the queue has no room, the relay
+ * stalls: it leaves the loop and stands in line until the reader has read.
+ * All memory for that is part of the relay, so no line is ever lost to malloc. */
+#include "relay.h"
+
+#include "loop.h"
+#include "output.h"
+#include "record.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define READ_MAX   (64 * 1024) /* what a pipe holds */
+#define TAIL_FIRST 4096
+#define NAME_SIZE  128
+#define LAST_READS 16 /* 1 MiB: the largest pipe that an ordinary user can make */
+
+struct relay {
+	struct loop_source source;
+	struct relay *next; /* all of them */
+	struct relay *next_stalled;
+	char name[NAME_SIZE];
+	const char *stream;
+	bool stalled, ended, released;
+
+	char *tail; /* a ring */
+	size_t tail_room, tail_start, tail_length;
+
+	size_t held_length;
+	char held[RELAY_LINE_MAX + READ_MAX]; /* last: its pages are touched when needed */
+};
+
+static struct relay *relays;
+static struct relay *stalled_first, **stalled_last = &stalled_first;
+static enum record_format format;
+
+/* ---- the tail */
+
+static void tail_grow(struct relay *r, size_t wanted)
+{
+	size_t room = r->tail_room ? r->tail_room : TAIL_FIRST;
+	while (room < wanted && room < RELAY_TAIL_MAX)
+		room *= 2;
+	char *tail = room > r->tail_room ? realloc(r->tail, room) : NULL;
+	if (tail) {
+		r->tail = tail;
+		r->tail_room = room;
+	}
+}
+
+static void tail_append(struct relay *r, const char *data, size_t length)
+{
+	/* It can only grow while its bytes are in order. */
+	if (r->tail_length + length > r->tail_room && r->tail_start == 0)
+		tail_grow(r, r->tail_length + length);
+	if (r->tail_room == 0)
+		return;
+	if (length > r->tail_room) {
+		data += length - r->tail_room;
+		length = r->tail_room;
+	}
+	size_t at = (r->tail_start + r->tail_length) % r->tail_room;
+	size_t first = r->tail_room - at < length ? r->tail_room - at : length;
+	memcpy(r->tail + at, data, first);
+	memcpy(r->tail, data + first, length - first);
+	r->tail_length += length;
+	if (r->tail_length > r->tail_room) {
+		r->tail_start = (r->tail_start + r->tail_length) % r->tail_room;
+		r->tail_length = r->tail_room;
+	}
+}
+
+size_t relay_tail_size(const struct relay *r)
+{
+	return r->tail_length;
+}
+
+size_t relay_tail(const struct relay *r, char *dst, size_t size)
+{
+	size_t length = r->tail_length < size ? r->tail_length : size;
+	for (size_t skip = r->tail_length - length, i = 0; i < length; i++)
+		dst[i] = r->tail[(r->tail_start + skip + i) % r->tail_room];
+	return length;
+}
+
+/* ---- lines */
+
+/* How much of a line that is too long is cut off: not in the middle of a
+ * character, if it is UTF-8. */
+static size_t piece_length(const char *data)
+{
+	size_t length = RELAY_LINE_MAX;
+	while (length > RELAY_LINE_MAX - 4 && (data[length] & 0xc0) == 0x80)
+		length--;
+	return (data[length] & 0xc0) == 0x80 ? RELAY_LINE_MAX : length;
+}
+
+static bool put(struct relay *r, const char *text, size_t length, bool partial)
+{
+	struct record record = { r->name, "stream", r->stream, text, length, partial };
+	struct output *out = output_stdout();
+	size_t room = record_room(format, &record);
+	char *dst = output_reserve(out, room);
+	if (!dst) {
+		output_flush(out);
+		dst = output_reserve(out, room);
+	}
+	if (dst)
+		output_commit(out, record_write(format, &record, dst));
+	return dst != NULL;
+}
+
+/* Forwards the whole lines in `data`: how many bytes of it are done with. Stops
+ * where the output has no room, and says so. */
+static size_t forward(struct relay *r, const char *data, size_t length, bool *ret_full)
+{
+	size_t done = 0;
+	*ret_full = false;
+	while (done < length) {
+		const char *line = data + done;
+		size_t left = length - done,
+		       window = left < RELAY_LINE_MAX + 1 ? left : RELAY_LINE_MAX + 1;
+		const char *newline = memchr(line, '\n', window);
+		size_t size = newline ? (size_t)(newline - line) : left;
+		bool partial = size > RELAY_LINE_MAX;
+		if (partial)
+			size = piece_length(line);
+		else if (!newline && !r->ended)
+			break;
+		if (!put(r, line, size, partial)) {
+			*ret_full = true;
+			break;
+		}
+		done += size + (newline != NULL);
+	}
+	return done;
+}
+
+/* ---- the pipe */
+
+static void stall(struct relay *r)
+{
+	loop_remove(&r->source);
+	r->stalled = true;
+	r->next_stalled = NULL;
+	*stalled_last = r;
+	stalled_last = &r->next_stalled;
+}
+
+static void destroy(struct relay *r)
+{
+	for (struct relay **p = &relays; *p; p = &(*p)->next) {
+		if (*p == r) {
+			*p = r->next;
+			break;
+		}
+	}
+	free(r->tail);
+	free(r);
+}
+
+static void end(struct relay *r)
+{
+	loop_remove(&r->source);
+	close(r->source.fd);
+	r->source.fd = -1;
+	if (r->released)
+		destroy(r);
+}
+
+enum pump { PUMP_MORE, PUMP_EMPTY, PUMP_FULL, PUMP_END };
+
+/* One read, and its lines. */
+static enum pump pump(struct relay *r)
+{
+	static char data[sizeof(r->held)];
+	size_t length = r->held_length;
+	ssize_t n = 0;
+	bool full;
+
+	memcpy(data, r->held, length);
+	if (length <= RELAY_LINE_MAX && !r->ended) {
+		n = read(r->source.fd, data + length, READ_MAX);
+		if (n < 0 && errno == EAGAIN)
+			return PUMP_EMPTY;
+		r->ended = n <= 0;
+	}
+	if (n > 0) {
+		tail_append(r, data + length, (size_t)n);
+		length += (size_t)n;
+	}
+	size_t done = forward(r, data, length, &full);
+	r->held_length = length - done;
+	memcpy(r->held, data + done, r->held_length);
+	return full ? PUMP_FULL : r->ended ? PUMP_END : PUMP_MORE;
+}
+
+/* Up to `reads` of them, until there is no more or nowhere to put it. */
+static enum pump pump_some(struct relay *r, int reads)
+{
+	enum pump pumped = PUMP_MORE;
+	while (pumped == PUMP_MORE && reads-- > 0)
+		pumped = pump(r);
+	if (pumped == PUMP_FULL)
+		stall(r);
+	else if (pumped == PUMP_END)
+		end(r);
+	return pumped;
+}
+
+static void on_readable(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	pump_some(container_of(source, struct relay, source), 1);
+	output_flush(output_stdout());
+}
+
+static struct relay *next_stalled(void)
+{
+	struct relay *r = stalled_first;
+	stalled_first = r->next_stalled;
+	if (!stalled_first)
+		stalled_last = &stalled_first;
+	r->stalled = false;
+	return r;
+}
+
+/* The reader has read: those that stalled go on in the order in which they came,
+ * so that none is starved by the others. */
+static void on_room(void)
+{
+	enum pump pumped = PUMP_MORE;
+	while (stalled_first && pumped != PUMP_FULL) {
+		struct relay *r = next_stalled();
+		pumped = pump_some(r, 1);
+		if (pumped == PUMP_MORE || pumped == PUMP_EMPTY)
+			(void)loop_add(&r->source, EPOLLIN);
+	}
+	output_flush(output_stdout());
+}
+
+/* ---- for others */
+
+struct relay *relay_new(int fd, const char *name, const char *stream)
+{
+	struct relay *r = malloc(sizeof(*r));
+	if (!r)
+		return NULL;
+	memset(r, 0, offsetof(struct relay, held));
+	r->source = (struct loop_source){ fd, on_readable };
+	r->stream = stream;
+	snprintf(r->name, sizeof(r->name), "%s", name);
+
+	/* The reading end is ours alone, the flag does not reach the writers. */
+	int error = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : loop_add(&r->source, EPOLLIN);
+	if (error < 0) {
+		free(r);
+		errno = -error;
+		return NULL;
+	}
+	r->next = relays;
+	relays = r;
+	format = record_format_from(getenv("MOONRISE_LOG"));
+	output_on_room(output_stdout(), on_room);
+	return r;
+}
+
+bool relay_drained(const struct relay *r)
+{
+	return r->source.fd < 0;
+}
+
+void relay_release(struct relay *r)
+{
+	if (!r)
+		return;
+	r->released = true;
+	if (relay_drained(r))
+		destroy(r);
+}
+
+/* What is in the pipes now; not to their ends, which may never come when a
+ * process that is not ours has one of them. */
+static void read_rest(int64_t deadline)
+{
+	for (struct relay *r = relays, *next; r; r = next) {
+		next = r->next;
+		if (!r->stalled && r->source.fd >= 0)
+			pump_some(r, LAST_READS);
+	}
+	output_flush(output_stdout());
+	while (stalled_first && loop_time() < deadline)
+		if (loop_turn(deadline) < 0)
+			break;
+}
+
+void relay_flush(int64_t deadline)
+{
+	read_rest(deadline);
+	for (struct relay *r = relays, *next; r; r = next) {
+		next = r->next;
+		r->ended = true; /* lines without an end */
+		if (!r->stalled && r->source.fd >= 0)
+			pump_some(r, 1);
+	}
+	output_drain(deadline);
+}
