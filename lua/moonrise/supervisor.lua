@@ -102,7 +102,7 @@ local function fire(self, event)
   end
   for i = 2, #cell do actions[cell[i]](self) end
   if state == "ready" then
-    self.tries = 0
+    self.tries, self.was_ready = 0, true
     self:forget "start_timer"
   end
   self.changed:broadcast()
@@ -132,7 +132,7 @@ function Service:look_around()
 end
 
 function actions.enter(self)
-  self.fault, self.condemned, self.last, self.tries = nil, nil, nil, 0
+  self.fault, self.condemned, self.last, self.was_ready, self.tries = nil, nil, nil, nil, 0
   self.start_timer = task.after(self.options.start_timeout, function()
     local waited = self.state == "starting" and self.options.ready
     local what = waited and ("was not ready after %gs: %s"):format(self.options.start_timeout, waited:describe())
@@ -226,7 +226,7 @@ function actions.report(self)
   self:forget "start_timer"
   self:forget "delay_timer"
   if not self.fault then
-    local early = not self.history.ready
+    local early = not self.was_ready
     local status = self.last.status
     if early and status == 0 then status = STATUS.not_ready end
     self.fault = fault.new(status, ("%s %s%s"):format(self.name, self:how_it_ended(),
