@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: MIT */
+/* The line editor. One line of the screen: a text that is wider scrolls sideways,
+ * so that no cursor ever has to climb. After each key the line is drawn anew from
+ * its first column, in one write. */
+#include "edit.h"
+
+#include "util.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <wchar.h>
+
+#define HISTORY_MAX    500
+#define LINE_MAX_BYTES (256 * 1024)
+#define ESCAPE_MS      100 /* what follows an ESC later than this is another key */
+#define LIST_MAX       120
+
+/* Keys: bytes as they come, and those that terminals send as sequences. */
+enum key {
+	KEY_UP = 256,
+	KEY_DOWN,
+	KEY_LEFT,
+	KEY_RIGHT,
+	KEY_HOME,
+	KEY_END,
+	KEY_DELETE,
+	KEY_WORD_LEFT,
+	KEY_WORD_RIGHT,
+	KEY_KILL_WORD_LEFT,
+	KEY_KILL_WORD_RIGHT,
+	KEY_UNKNOWN,
+};
+#define CONTROL(c) ((c)-64)
+#define ESCAPE	   27
+#define RUBOUT	   127
+
+struct line {
+	const char *prompt;
+	edit_completer *complete;
+	char *text; /* NUL-terminated; UTF-8, no control characters */
+	size_t length, cursor, capacity;
+	int entry; /* of the history; history_count is the new line */
+	bool done;
+	enum edit_result result;
+};
+
+static char *history[HISTORY_MAX + 1]; /* one more: the new line, while older ones are looked at */
+static int history_count;
+static char *killed; /* by Ctrl-K, Ctrl-U, Ctrl-W; Ctrl-Y brings it back */
+
+/* ---- text */
+
+/* Length in bytes of the character at `s`; what is not UTF-8 counts one by one. */
+static size_t decode(const char *s, size_t size, wchar_t *ret_char)
+{
+	unsigned char lead = (unsigned char)s[0];
+	size_t length = lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 1;
+	uint32_t value = length == 1 ? lead : lead & (0x7f >> length);
+
+	for (size_t i = 1; i < length; i++) {
+		if (i >= size || ((unsigned char)s[i] & 0xc0) != 0x80) {
+			*ret_char = 0xfffd;
+			return 1;
+		}
+		value = value << 6 | ((unsigned char)s[i] & 0x3f);
+	}
+	*ret_char = (wchar_t)value;
+	return length;
+}
+
+static int char_width(wchar_t c)
+{
+	int width = c < 128 ? 1 : wcwidth(c);
+
+	return width < 0 ? 1 : width;
+}
+
+static int text_width(const char *s, size_t size)
+{
+	int width = 0;
+	wchar_t c;
+
+	for (size_t i = 0; i < size; width += char_width(c))
+		i += decode(s + i, size - i, &c);
+	return width;
+}
+
+/* One character further, with the accents that combine with it. */
+static size_t after(const struct line *line, size_t at)
+{
+	wchar_t c;
+
+	if (at < line->length)
+		at += decode(line->text + at, line->length - at, &c);
+	while (at < line->length) {
+		size_t n = decode(line->text + at, line->length - at, &c);
+		if (char_width(c) > 0)
+			break;
+		at += n;
+	}
+	return at;
+}
+
+static size_t before(const struct line *line, size_t at)
+{
+	size_t last = 0;
+
+	for (size_t i = 0; i < at; i = after(line, i))
+		last = i;
+	return last;
+}
+
+static bool is_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || (c & 0x80);
+}
+
+static size_t word_before(const struct line *line, size_t at)
+{
+	while (at > 0 && !is_word(line->text[at - 1]))
+		at--;
+	while (at > 0 && is_word(line->text[at - 1]))
+		at--;
+	return at;
+}
+
+static size_t word_after(const struct line *line, size_t at)
+{
+	while (at < line->length && !is_word(line->text[at]))
+		at++;
+	while (at < line->length && is_word(line->text[at]))
+		at++;
+	return at;
+}
+
+static void insert(struct line *line, const char *s, size_t size)
+{
+	size_t needed = line->length + size + 1;
+
+	if (needed > LINE_MAX_BYTES)
+		return;
+	if (needed > line->capacity) {
+		char *text = realloc(line->text, needed * 2);
+		if (!text)
+			return;
+		line->text = text;
+		line->capacity = needed * 2;
+	}
+	memmove(line->text + line->cursor + size, line->text + line->cursor,
+		line->length - line->cursor);
+	memcpy(line->text + line->cursor, s, size);
+	line->length += size;
+	line->cursor += size;
+	line->text[line->length] = '\0';
+}
+
+static void erase(struct line *line, size_t from, size_t to)
+{
+	if (from >= to)
+		return;
+	memmove(line->text + from, line->text + to, line->length - to);
+	line->length -= to - from;
+	line->text[line->length] = '\0';
+	line->cursor = from;
+}
+
+static void cut(struct line *line, size_t from, size_t to)
+{
+	if (from >= to)
+		return;
+	free(killed);
+	killed = strndup(line->text + from, to - from);
+	erase(line, from, to);
+}
+
+static void replace(struct line *line, const char *text)
+{
+	erase(line, 0, line->length);
+	insert(line, text, strlen(text));
+}
+
+/* ---- screen */
+
+static int screen_width(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 4)
+		return 80;
+	return size.ws_col;
+}
+
+static void draw(const struct line *line)
+{
+	int room = screen_width() - text_width(line->prompt, strlen(line->prompt)) - 1;
+	int column = text_width(line->text, line->cursor);
+	size_t from = 0, to = line->cursor;
+	wchar_t c;
+
+	/* Scroll until the cursor is in sight, then fill what room is left. */
+	while (from < line->cursor && column > room) {
+		from += decode(line->text + from, line->length - from, &c);
+		column -= char_width(c);
+	}
+	for (int width = column; to < line->length;) {
+		size_t n = decode(line->text + to, line->length - to, &c);
+		width += char_width(c);
+		if (width > room)
+			break;
+		to += n;
+	}
+	auto_free char *out = NULL;
+	int size = asprintf(&out, "\r%s%.*s\033[K\r\033[%dC", line->prompt, (int)(to - from),
+			    line->text + from,
+			    text_width(line->prompt, strlen(line->prompt)) + column);
+	if (size > 0)
+		(void)!write(STDOUT_FILENO, out, (size_t)size);
+}
+
+static void say(const char *text)
+{
+	(void)!write(STDOUT_FILENO, text, strlen(text));
+}
+
+/* ---- keys */
+
+static int read_byte(void)
+{
+	unsigned char c;
+	ssize_t n;
+
+	do {
+		n = read(STDIN_FILENO, &c, 1);
+	} while (n < 0 && errno == EINTR);
+	return n == 1 ? c : -1;
+}
+
+static bool more_follows(void)
+{
+	struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
+
+	return poll(&in, 1, ESCAPE_MS) > 0;
+}
+
+/* What follows ESC [ or ESC O: numbers, then one letter. */
+static int read_sequence(void)
+{
+	static const struct {
+		const char *text;
+		enum key key;
+	} sequences[] = {
+		{ "A", KEY_UP },	   { "B", KEY_DOWN },	       { "C", KEY_RIGHT },
+		{ "D", KEY_LEFT },	   { "H", KEY_HOME },	       { "F", KEY_END },
+		{ "1~", KEY_HOME },	   { "7~", KEY_HOME },	       { "4~", KEY_END },
+		{ "8~", KEY_END },	   { "3~", KEY_DELETE },       { "1;5C", KEY_WORD_RIGHT },
+		{ "1;5D", KEY_WORD_LEFT }, { "1;3C", KEY_WORD_RIGHT }, { "1;3D", KEY_WORD_LEFT },
+	};
+	char text[16];
+	size_t length = 0;
+	int c;
+
+	do {
+		c = read_byte();
+		if (c < 0)
+			return c;
+		if (length + 1 < sizeof(text))
+			text[length++] = (char)c;
+	} while (c < '@' || c > '~');
+	text[length] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
+		if (strcmp(text, sequences[i].text) == 0)
+			return sequences[i].key;
+	return KEY_UNKNOWN;
+}
+
+static int read_key(void)
+{
+	int c = read_byte();
+
+	if (c != ESCAPE || !more_follows())
+		return c;
+	switch (c = read_byte()) {
+	case '[':
+	case 'O':
+		return read_sequence();
+	case 'b':
+		return KEY_WORD_LEFT;
+	case 'f':
+		return KEY_WORD_RIGHT;
+	case 'd':
+		return KEY_KILL_WORD_RIGHT;
+	case RUBOUT:
+	case CONTROL('H'):
+		return KEY_KILL_WORD_LEFT;
+	default:
+		return c < 0 ? c : KEY_UNKNOWN;
+	}
+}
+
+/* ---- what keys do */
+
+static void do_left(struct line *line)
+{
+	line->cursor = before(line, line->cursor);
+}
+
+static void do_right(struct line *line)
+{
+	line->cursor = after(line, line->cursor);
+}
+
+static void do_word_left(struct line *line)
+{
+	line->cursor = word_before(line, line->cursor);
+}
+
+static void do_word_right(struct line *line)
+{
+	line->cursor = word_after(line, line->cursor);
+}
+
+static void do_home(struct line *line)
+{
+	line->cursor = 0;
+}
+
+static void do_end(struct line *line)
+{
+	line->cursor = line->length;
+}
+
+static void do_backspace(struct line *line)
+{
+	erase(line, before(line, line->cursor), line->cursor);
+}
+
+static void do_delete(struct line *line)
+{
+	erase(line, line->cursor, after(line, line->cursor));
+}
+
+static void do_kill_right(struct line *line)
+{
+	cut(line, line->cursor, line->length);
+}
+
+static void do_kill_left(struct line *line)
+{
+	cut(line, 0, line->cursor);
+}
+
+static void do_kill_word_left(struct line *line)
+{
+	cut(line, word_before(line, line->cursor), line->cursor);
+}
+
+static void do_kill_word_right(struct line *line)
+{
+	cut(line, line->cursor, word_after(line, line->cursor));
+}
+
+static void do_yank(struct line *line)
+{
+	if (killed)
+		insert(line, killed, strlen(killed));
+}
+
+static void do_clear(struct line *line)
+{
+	(void)line;
+	say("\033[H\033[2J");
+}
+
+static void show_entry(struct line *line, int entry)
+{
+	if (entry < 0 || entry > history_count)
+		return;
+	if (line->entry == history_count) { /* what was being written comes back on the way down */
+		free(history[history_count]);
+		history[history_count] = strdup(line->text);
+	}
+	line->entry = entry;
+	if (history[entry])
+		replace(line, history[entry]);
+}
+
+static void do_up(struct line *line)
+{
+	show_entry(line, line->entry - 1);
+}
+
+static void do_down(struct line *line)
+{
+	show_entry(line, line->entry + 1);
+}
+
+static void finish(struct line *line, enum edit_result result, const char *echo)
+{
+	line->done = true;
+	line->result = result;
+	do_end(line);
+	draw(line);
+	say(echo);
+}
+
+static void do_return(struct line *line)
+{
+	finish(line, EDIT_LINE, "\r\n");
+}
+
+static void do_interrupt(struct line *line)
+{
+	finish(line, EDIT_INTERRUPTED, "^C\r\n");
+}
+
+static void do_end_of_file(struct line *line)
+{
+	if (line->length == 0)
+		finish(line, EDIT_END, "\r\n");
+	else
+		do_delete(line);
+}
+
+/* ---- completion */
+
+static const char *next_string(const char *s)
+{
+	return s + strlen(s) + 1;
+}
+
+static size_t common_prefix(const char *first, const char *end)
+{
+	size_t length = strlen(first);
+
+	for (const char *s = first; s < end; s = next_string(s)) {
+		size_t same = 0;
+		while (same < length && s[same] == first[same])
+			same++;
+		length = same;
+	}
+	return length;
+}
+
+static void list_candidates(const char *first, const char *end)
+{
+	int widest = 0, count = 0, columns, column = 0;
+
+	for (const char *s = first; s < end; s = next_string(s)) {
+		int width = text_width(s, strlen(s));
+		widest = width > widest ? width : widest;
+	}
+	columns = screen_width() / (widest + 2);
+	say("\r\n");
+	for (const char *s = first; s < end && count < LIST_MAX; s = next_string(s), count++) {
+		char pad[64];
+
+		say(s);
+		column = column + 1 < columns ? column + 1 : 0;
+		(void)snprintf(pad, sizeof(pad), "%*s", widest + 2 - text_width(s, strlen(s)), "");
+		say(column == 0 || next_string(s) >= end ? "\r\n" : pad);
+	}
+	if (count == LIST_MAX)
+		say("...\r\n");
+}
+
+static void do_complete(struct line *line)
+{
+	size_t size = 0;
+
+	/* At the start of a line it is indentation, often out of a paste. */
+	if (strspn(line->text, " ") >= line->cursor) {
+		insert(line, "  ", 2);
+		return;
+	}
+	auto_free char *answer =
+		line->complete ? line->complete(line->text, line->cursor, &size) : NULL;
+	if (!answer || size == 0 || answer[size - 1] != '\0')
+		return;
+	const char *stem = answer, *first = next_string(answer), *end = answer + size;
+	if (first >= end || strlen(stem) > line->cursor)
+		return;
+	size_t common = common_prefix(first, end);
+	bool only_one = next_string(first) >= end;
+	if (only_one || (common > strlen(stem) && strncmp(first, stem, strlen(stem)) == 0)) {
+		erase(line, line->cursor - strlen(stem), line->cursor);
+		insert(line, first, common);
+	} else {
+		list_candidates(first, end);
+	}
+}
+
+/* ---- the loop */
+
+static const struct {
+	int key;
+	void (*act)(struct line *line);
+} actions[] = {
+	{ KEY_LEFT, do_left },
+	{ CONTROL('B'), do_left },
+	{ KEY_RIGHT, do_right },
+	{ CONTROL('F'), do_right },
+	{ KEY_WORD_LEFT, do_word_left },
+	{ KEY_WORD_RIGHT, do_word_right },
+	{ KEY_HOME, do_home },
+	{ CONTROL('A'), do_home },
+	{ KEY_END, do_end },
+	{ CONTROL('E'), do_end },
+	{ KEY_UP, do_up },
+	{ CONTROL('P'), do_up },
+	{ KEY_DOWN, do_down },
+	{ CONTROL('N'), do_down },
+	{ RUBOUT, do_backspace },
+	{ CONTROL('H'), do_backspace },
+	{ KEY_DELETE, do_delete },
+	{ CONTROL('K'), do_kill_right },
+	{ CONTROL('U'), do_kill_left },
+	{ CONTROL('W'), do_kill_word_left },
+	{ KEY_KILL_WORD_LEFT, do_kill_word_left },
+	{ KEY_KILL_WORD_RIGHT, do_kill_word_right },
+	{ CONTROL('Y'), do_yank },
+	{ CONTROL('L'), do_clear },
+	{ CONTROL('I'), do_complete },
+	{ CONTROL('M'), do_return },
+	{ CONTROL('J'), do_return },
+	{ CONTROL('C'), do_interrupt },
+	{ CONTROL('D'), do_end_of_file },
+};
+
+static void press(struct line *line, int key)
+{
+	char c = (char)key;
+
+	if (key < 0) {
+		finish(line, EDIT_END, "\r\n");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (actions[i].key == key) {
+			actions[i].act(line);
+			return;
+		}
+	}
+	if (key >= ' ' && key < KEY_UP)
+		insert(line, &c, 1);
+}
+
+static enum edit_result edit(struct line *line)
+{
+	struct termios saved, raw;
+	struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
+
+	if (tcgetattr(STDIN_FILENO, &saved) < 0)
+		return EDIT_END;
+	raw = saved;
+	raw.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
+	raw.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | ISIG);
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	insert(line, "", 0);
+	draw(line);
+	while (!line->done) {
+		press(line, read_key());
+		/* A paste is drawn once, not for each byte of it. */
+		if (!line->done && poll(&in, 1, 0) == 0)
+			draw(line);
+	}
+	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+	return line->result;
+}
+
+static enum edit_result read_plain(const char *prompt, char **ret_line)
+{
+	auto_free char *line = NULL;
+	size_t capacity = 0;
+
+	if (isatty(STDIN_FILENO))
+		say(prompt);
+	ssize_t length = getline(&line, &capacity, stdin);
+	if (length < 0)
+		return EDIT_END;
+	if (line[length - 1] == '\n')
+		line[length - 1] = '\0';
+	*ret_line = line;
+	line = NULL;
+	return EDIT_LINE;
+}
+
+enum edit_result edit_line(const char *prompt, edit_completer *complete, char **ret_line)
+{
+	const char *term = getenv("TERM");
+	struct line line = { .prompt = prompt, .complete = complete, .entry = history_count };
+	enum edit_result result;
+
+	*ret_line = NULL;
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || (term && strcmp(term, "dumb") == 0))
+		return read_plain(prompt, ret_line);
+	result = edit(&line);
+	free(history[history_count]);
+	history[history_count] = NULL;
+	if (result == EDIT_LINE)
+		*ret_line = line.text;
+	else
+		free(line.text);
+	return result;
+}
+
+void edit_remember(const char *line)
+{
+	if (line[0] == '\0' || (history_count > 0 && strcmp(history[history_count - 1], line) == 0))
+		return;
+	if (history_count == HISTORY_MAX) {
+		free(history[0]);
+		memmove(history, history + 1, (HISTORY_MAX - 1) * sizeof(*history));
+		history_count--;
+	}
+	history[history_count] = strdup(line);
+	if (history[history_count])
+		history_count++;
+}
