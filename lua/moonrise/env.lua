@@ -144,7 +144,8 @@ end
 local function remember(entry, value)
   declared[#declared + 1] = entry
   if entry.setting.type ~= "secret" then return value end
-  secrets[entry.name] = value and secret.new(value) or false
+  -- A rehearsal prints what commands would be given.
+  secrets[entry.name] = value and secret.new(sys_host.mode == "boot" and value or "<secret>") or false
   return value and secrets[entry.name]
 end
 

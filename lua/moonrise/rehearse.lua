@@ -1,0 +1,100 @@
+--- A boot rehearsed: `moonrise check` and `moonrise settings`.
+-- The script runs as ever, but everything that would act says what it would have
+-- done instead: `if sys_host.mode ~= "boot" then return rehearse.note(...) end`.
+-- Settings that are missing or wrong are reported, and the rehearsal goes on with
+-- values that could have been given, so that one run finds as much as it can.
+-- @module moonrise.rehearse
+local fault = require "moonrise.fault"
+local sys_host = require "sys.host"
+
+local M = {}
+
+local depth = 0
+local settings_faults = {}
+
+--- Say what would be done, with the script's line.
+-- @string text "write /etc/motd"
+-- @param[opt] result what the caller is to return in place of the real result
+-- @return result
+function M.note(text, result)
+  if sys_host.mode == "check" then
+    io.stdout:write(("%-18s %s%s\n"):format(fault.where() or "", ("  "):rep(depth), text))
+  end
+  return result
+end
+
+--- Note something that has parts of its own; `f` notes them.
+-- @string text 'once "site certificate", on an empty volume'
+-- @func f
+-- @return what f returns
+function M.within(text, f, ...)
+  M.note(text)
+  depth = depth + 1
+  local _ <close> = setmetatable({}, { __close = function() depth = depth - 1 end })
+  return f(...)
+end
+
+-- A command as it could be typed.
+local function command_line(argv)
+  local words = {}
+  for index, word in ipairs(argv) do
+    words[index] = word:find("^[%w_@%%+=:,./-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(words, " ")
+end
+
+-- It may be made by a step before this one, so this is no fault.
+local function not_found(argv)
+  local path, reason = require("sys.proc").find(argv[1], require("sys.proc").environ().PATH)
+  return path and "" or ("  (now: %s)"):format(reason)
+end
+
+--- In place of running a command.
+-- @tparam table options checked by moonrise.process
+-- @treturn table a result as of a command that succeeded and wrote nothing
+function M.run(options)
+  M.note("run " .. command_line(options) .. not_found(options))
+  return { status = 0, stdout = "", stderr = "", duration = 0 }
+end
+
+--- In place of starting a service: it is ready at once.
+function M.start(service)
+  local ready = service.options.ready
+  M.note(("start %s: %s%s%s"):format(service.name, command_line(service.options),
+    ready and ", " .. tostring(ready) or "", not_found(service.options)))
+  service.state = "ready"
+end
+
+--- Settings that are wrong: reported at the end, all of them.
+function M.settings_fault(err)
+  settings_faults[#settings_faults + 1] = err
+end
+
+local function say(err)
+  io.stderr:write("moonrise: ", tostring(err), "\n")
+end
+
+local function finish_settings(err)
+  require("moonrise.settings").print(require("moonrise.env").declared(), sys_host.format)
+  if not err then return 0 end
+  say(err)
+  say("the list may lack settings that are read after this line")
+  return fault.status_of(err)
+end
+
+local function finish_check(err)
+  for _, settings_fault in ipairs(settings_faults) do say(settings_fault) end
+  if err then say(err) end
+  if settings_faults[1] then return fault.STATUS.settings end
+  return err and fault.status_of(err) or 0
+end
+
+--- The end of a rehearsal.
+-- @param[opt] err what ended the script, if it was an error
+-- @treturn int the exit status
+function M.finish(err)
+  if sys_host.mode == "settings" then return finish_settings(err) end
+  return finish_check(err)
+end
+
+return M
