@@ -25,7 +25,7 @@ BIN = $(if $(filter build/musl,$O),build,$O)/moonrise
 WARN     = -std=gnu17 -Wall -Wextra -Werror
 OPT      = -O2 -g
 CPPFLAGS = -D_GNU_SOURCE -DMOONRISE_VERSION='"$(VERSION)"' -iquote core -isystem $(LUA)/src \
-	   -isystem $O/include
+	   -isystem $(LIBCAP)/libcap/include -isystem $O/include
 CFLAGS   = $(OPT) -ffunction-sections -fdata-sections
 LDFLAGS  = -Wl,--gc-sections
 

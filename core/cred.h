@@ -22,9 +22,18 @@ struct cred_user {
 	int group_count;
 };
 
-/* 0; -ENOENT: no such user. By name, or by number ("1000"). */
+struct cred_group {
+	char name[256];
+	gid_t gid;
+};
+
+/* 0; -ENOENT: not there. By name, or by number ("1000"). */
 int cred_find_user(const char *name, struct cred_user *ret_user);
-int cred_find_group(const char *name, gid_t *ret_gid);
+int cred_find_group(const char *name, struct cred_group *ret_group);
+
+/* Where they are looked up; tests bring their own. */
+extern const char *cred_passwd_path;
+extern const char *cred_group_path;
 
 /* What a process is to become; prepared in the parent, applied in the child
  * without allocation. */
@@ -37,11 +46,14 @@ struct cred_plan {
 	bool limit_caps;    /* keep `keep` only, in every set, the bounding set included */
 	uint64_t keep_caps; /* bit per capability number; ambient when uid is not 0 */
 	bool no_new_privs;
-	cap_t prepared; /* made by cred_prepare */
+	bool keep_groups; /* by cred_prepare: they need no change, or can't be changed */
+	cap_t prepared;	  /* by cred_prepare */
 };
 
 /* Number of "net_bind_service" / "CAP_NET_BIND_SERVICE"; -EINVAL. */
 int cred_capability_number(const char *name);
+
+/* 0 or -errno; -EPERM: `keep_caps` has what this process itself has not. */
 int cred_prepare(struct cred_plan *plan);
 void cred_plan_done(struct cred_plan *plan);
 
