@@ -39,7 +39,10 @@ static const struct {
 	const char *name;
 	int number;
 } aliases[] = {
-	{ "RTMAX", SIGNAL_MAX }, { "IOT", SIGABRT }, { "CLD", SIGCHLD }, { "POLL", SIGIO },
+	{ "RTMAX", SIGNAL_MAX },
+	{ "IOT", SIGABRT },
+	{ "CLD", SIGCHLD },
+	{ "POLL", SIGIO },
 };
 
 static int find_name(const char *name)
@@ -111,6 +114,15 @@ void signal_unblock(uint64_t set)
 void signal_set_mask(uint64_t set)
 {
 	(void)change_mask(SIG_SETMASK, set);
+}
+
+void signal_reset_dispositions(void)
+{
+	/* Larger than any kernel's struct sigaction; all zeros are SIG_DFL. */
+	static const unsigned long action[8];
+
+	for (int i = 1; i <= SIGNAL_MAX; i++)
+		(void)syscall(SYS_rt_sigaction, i, action, NULL, sizeof(uint64_t));
 }
 
 uint64_t signal_inherited_mask(void)

@@ -46,6 +46,10 @@ uint64_t signal_block(uint64_t set);
 /* Set the mask of this process. */
 void signal_set_mask(uint64_t set);
 
+/* Every disposition back to its default, the ignored ones too. For the child of
+ * a spawn. */
+void signal_reset_dispositions(void);
+
 /* The signal mask that moonrise itself was started with: a child of
  * `moonrise -- CMD` gets it back, services get an empty one. */
 uint64_t signal_inherited_mask(void);

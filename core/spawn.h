@@ -7,17 +7,18 @@
 
 #include "cred.h"
 
-#include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
-#define SPAWN_MAX_FDS 32
+#define SPAWN_MAX_FDS	 32
 #define SPAWN_MAX_LIMITS 16
-#define SPAWN_UNSET INT32_MIN
+#define SPAWN_UNSET	 INT32_MIN
 
 struct spawn_fd {
 	int from; /* ours */
-	int to;   /* the child's; all others from 3 on are closed */
+	int to;	  /* the child's */
 };
 
 struct spawn_limit {
@@ -26,18 +27,18 @@ struct spawn_limit {
 };
 
 struct spawn_plan {
-	const char *path; /* what is executed; see spawn_find */
+	const char *path; /* what is executed, as it is; see spawn_find */
 	char *const *argv;
 	char *const *envp;
-	const char *cwd;            /* NULL: stay */
-	const sigset_t *mask;       /* NULL: empty */
-	bool new_session;           /* setsid */
-	bool new_group;             /* setpgid(0, 0); for those that keep the session */
-	bool foreground;            /* take the terminal on fd 0: TIOCSCTTY / tcsetpgrp */
-	bool keep_dispositions;     /* `moonrise -- CMD`: leave ignored signals ignored */
-	bool ignore_pipe;           /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
+	const char *cwd;	    /* NULL: stay */
+	uint64_t mask;		    /* blocked signals */
+	bool new_session;	    /* setsid */
+	bool new_group;		    /* setpgid(0, 0); for those that keep the session */
+	bool foreground;	    /* take the terminal on fd 0, if there is one */
+	bool keep_dispositions;	    /* `moonrise -- CMD`: leave ignored signals ignored */
+	bool ignore_pipe;	    /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
 	int umask, nice, oom_score; /* SPAWN_UNSET: leave */
-	int death_signal;           /* PR_SET_PDEATHSIG; 0: none */
+	bool keep_fds;		    /* inherited descriptors from 3 on stay open */
 	struct spawn_fd fds[SPAWN_MAX_FDS];
 	int fd_count; /* 0-2 not named: inherited */
 	struct spawn_limit limits[SPAWN_MAX_LIMITS];
@@ -52,18 +53,24 @@ struct spawn_error {
 	int error; /* errno */
 };
 
-/* A plan that changes nothing: SPAWN_UNSET where 0 has a meaning. */
+/* A plan that changes nothing: SPAWN_UNSET where 0 has a meaning. The caller then
+ * fills it in, and calls cred_prepare on `cred`. */
 void spawn_plan_init(struct spawn_plan *plan);
 
-/* pid or -errno; then *ret_error is filled in. Blocks until the exec. */
+/* pid or -errno; then *ret_error is filled in. Blocks until the exec. ENOEXEC is
+ * left to the caller, who may know a shell to try, as execvp(3) does. */
 pid_t spawn_start(const struct spawn_plan *plan, struct spawn_error *ret_error);
 
 /* "stage subject: reason" into buf; returns buf. */
 const char *spawn_error_text(const struct spawn_error *error, char *buf, size_t size);
 
+/* RLIMIT_... of "nofile", "core" ...; -EINVAL. */
+int spawn_limit_number(const char *name);
+
 /* What execvp(3) would run, as an absolute or relative path that can be
  * executed: 0, -ENOENT (not found), -EACCES (found, but not executable),
- * -EISDIR. A name with a slash is checked as it is. */
+ * -EISDIR. A name with a slash is checked as it is; no search path (NULL): the
+ * usual folders. */
 int spawn_find(const char *name, const char *search_path, char *ret_path, size_t size);
 
 #endif
