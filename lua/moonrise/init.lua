@@ -3,6 +3,7 @@
 local loop = require "sys.loop"
 local log = require "sys.log"
 local proc = require "sys.proc"
+local host = require "sys.host"
 local boot = require "moonrise.boot"
 local fault = require "moonrise.fault"
 local process = require "moonrise.process"
@@ -109,7 +110,11 @@ function M.on(name, f)
 end
 
 --- Suspend the caller for a duration.
-function M.sleep(duration) task.sleep(seconds(duration, "the duration of init.sleep")) end
+function M.sleep(duration)
+  local amount = seconds(duration, "the duration of init.sleep")
+  if host.mode ~= "boot" then return require("moonrise.rehearse").note("sleep " .. duration) end
+  task.sleep(amount)
+end
 
 --- Seconds of a clock that is never set (CLOCK_MONOTONIC).
 M.now = loop.now
@@ -133,6 +138,7 @@ function M.exit(status)
   if math.type(status) ~= "integer" or status < 0 or status > 255 then
     fault.raise(STATUS.script, "init.exit: the status is %s; it takes 0 to 255", tostring(status))
   end
+  if host.mode ~= "boot" then require("moonrise.rehearse").exit(status) end
   boot.stop(status)
   task.condition():wait()
 end

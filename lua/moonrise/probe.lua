@@ -3,6 +3,7 @@
 -- @module moonrise.probe
 local loop = require "sys.loop"
 local net = require "sys.net"
+local sys_host = require "sys.host"
 local fault = require "moonrise.fault"
 local strict = require "moonrise.strict"
 local task = require "moonrise.task"
@@ -24,6 +25,7 @@ local function probe(subject, try) return setmetatable({ subject = subject, try 
 -- @raise status 75, with what was waited for and the last answer
 function Probe:wait(timeout)
   local deadline = timeout and loop.now() + require("moonrise.duration").seconds(timeout, "the timeout")
+  if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note("wait for " .. self.subject, self) end
   while true do
     local ok, answer = self.try()
     if ok then return self end

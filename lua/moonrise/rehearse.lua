@@ -11,6 +11,7 @@ local M = {}
 
 local depth = 0
 local settings_faults = {}
+local left = fault.new(fault.STATUS.script, "the script has left by init.exit")
 
 --- Say what would be done, with the script's line.
 -- @string text "write /etc/motd"
@@ -65,6 +66,12 @@ function M.start(service)
   service.state = "ready"
 end
 
+--- In place of init.exit: the script ends here, and that is no failure.
+function M.exit(status)
+  M.note(("stop everything and exit with status %d"):format(status))
+  error(left, 0)
+end
+
 --- Settings that are wrong: reported at the end, all of them.
 function M.settings_fault(err)
   settings_faults[#settings_faults + 1] = err
@@ -93,8 +100,25 @@ end
 -- @param[opt] err what ended the script, if it was an error
 -- @treturn int the exit status
 function M.finish(err)
+  if err == left then err = nil end
   if sys_host.mode == "settings" then return finish_settings(err) end
   return finish_check(err)
+end
+
+--- Rehearse.
+-- @func run_script
+-- @treturn int the exit status
+function M.main(run_script)
+  local task = require "moonrise.task"
+  local is_over, failure = false, nil
+  task.spawn("boot", run_script).on_end = function(_, ok, err)
+    is_over, failure = true, not ok and err or nil
+  end
+  function task.on_event.signal(name)
+    is_over, failure = true, fault.new(fault.STATUS.script, "ended by " .. name)
+  end
+  task.run(function() return is_over end)
+  return M.finish(failure)
 end
 
 return M

@@ -304,8 +304,17 @@ function Service:start()
   return M.wait_ready(self)
 end
 
+-- In a rehearsal: what would be done to the service, noted.
+local function rehearsed(self, text, state)
+  if host.mode == "boot" then return false end
+  require("moonrise.rehearse").note(text .. " " .. self.name)
+  self.state = state or self.state
+  return true
+end
+
 --- Stop it and wait for its end.
 function Service:stop()
+  if rehearsed(self, "stop", "stopped") then return self end
   fire(self, "stop")
   self:forget "delay_timer"
   self:forget "start_timer"
@@ -325,6 +334,7 @@ function Service:reload()
   elseif self.state ~= "ready" then
     fault.raise(STATUS.script, "%s can't reload: it is %s", self.name, self.state)
   end
+  if rehearsed(self, "reload") then return self end
   fire(self, "reload")
   return self
 end
@@ -332,6 +342,7 @@ end
 --- Send a signal to its main process.
 function Service:signal(name)
   local number = signal(name, ("the signal for %s"):format(self.name))
+  if rehearsed(self, ("send %s to"):format(name)) then return self end
   if not self.process then fault.raise(STATUS.script, "%s is not running: it is %s", self.name, self.state) end
   local ok, reason = self.process.child:kill(number)
   if not ok then fault.raise(STATUS.script, "cannot signal %s: %s", self.name, reason) end
@@ -344,6 +355,7 @@ function Service:wait(state, timeout)
     fault.raise(STATUS.script, "'%s' is no state of a service; these are: %s", tostring(state), table.concat(machine.STATES, ", "))
   end
   local deadline = timeout and loop.now() + seconds(timeout, "the timeout")
+  if rehearsed(self, ("wait for the state %s of"):format(state), state) then return true end
   while self.state ~= state do
     local _, why = self.changed:wait(deadline and deadline - loop.now())
     if why == "timeout" then return self.state == state end

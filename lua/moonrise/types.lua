@@ -137,7 +137,7 @@ M.TYPES = {
   },
   hostname = {
     options = {},
-    parse = parse_hostname, example = "www.example.org",
+    parse = parse_hostname, example = "localhost",
     takes = function() return "a host name such as www.example.org" end,
   },
   path = {
