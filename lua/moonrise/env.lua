@@ -183,11 +183,11 @@ function M.declared() return declared end
 -- ---- what children get
 
 --- The values of secrets by name, for a process that is to have them.
--- @tparam[opt] {string,...} names
+-- @tparam {string,...} names
 -- @treturn {[string]=string}
 function M.secrets(names)
   local result = {}
-  for _, name in ipairs(names or {}) do
+  for _, name in ipairs(names) do
     if secrets[name] == nil then
       fault.raise(fault.STATUS.script, "'secrets' has %s, which is no secret that env.read has read%s",
         tostring(name), require("moonrise.nearest").hint(tostring(name), secrets))
@@ -199,15 +199,13 @@ end
 
 --- The environment that children inherit: what moonrise was started with, without
 -- the secrets that have been read and the names of their files.
--- @tparam[opt] {string,...} names secrets to hand over all the same
 -- @treturn {[string]=string} a new table
-function M.child_environment(names)
+function M.child_environment()
   local result = {}
   for name, value in pairs(sys_proc.environ()) do
     local base = name:match("^(.*)_FILE$")
     if secrets[name] == nil and (base == nil or secrets[base] == nil) then result[name] = value end
   end
-  for name, value in pairs(M.secrets(names)) do result[name] = value end
   return result
 end
 

@@ -44,7 +44,7 @@ M.OPTIONS = {
   cwd = "string",
   env = "table",
   clear_env = "boolean",
-  secrets = "table",
+  secrets = { type = "table", check = function(names) require("moonrise.env").secrets(names) end },
   umask = "integer|string",
   limits = "table",
   nice = "integer",
@@ -71,10 +71,19 @@ local RUN_OPTIONS = M.options_with {
   timeout = { type = "string|number", check = seconds },
 }
 
-local function environment(options, user)
+-- What the process has before its own `env`. Without env.read there are no secrets
+-- to keep back, and moonrise.env need not be loaded.
+local function inherited(options)
   local env = package.loaded["moonrise.env"]
   local result = options.clear_env and { PATH = proc.environ().PATH }
-    or env and env.child_environment(options.secrets) or proc.environ()
+    or env and env.child_environment() or proc.environ()
+  if not options.secrets then return result end
+  for name, value in pairs(env.secrets(options.secrets)) do result[name] = value end
+  return result
+end
+
+local function environment(options, user)
+  local result = inherited(options)
   result.NOTIFY_SOCKET, result.LISTEN_FDS, result.LISTEN_PID, result.LISTEN_FDNAMES = nil, nil, nil, nil
   if user then
     result.HOME, result.USER, result.LOGNAME, result.SHELL = user.home, user.name, user.name, user.shell

@@ -148,8 +148,8 @@ boot.lua:2: 4 settings are wrong:
     files = { ["/key"] = "abc", ["/conf"] = "x" }
     env.read { PW = { type = "secret" }, KEY = { type = "secret" }, CONF = {} }
     assert.same({ HOME = "/root", CONF_FILE = "/conf" }, env.child_environment())
-    assert.same({ HOME = "/root", CONF_FILE = "/conf", KEY = "abc" }, env.child_environment { "KEY" })
-    assert.error_matches(function() env.child_environment { "PV" } end,
+    assert.same({ KEY = "abc" }, env.secrets { "KEY" })
+    assert.error_matches(function() env.secrets { "PV" } end,
       "'secrets' has PV, which is no secret that env.read has read; did you mean 'PW'%?")
   end)
 
