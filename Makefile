@@ -90,12 +90,12 @@ $O/modules: $O/ready always
 
 # ---- Lua and libcap, from the distribution's source packages
 
-$(DEPS)/ready: tools/sources
+$(DEPS)/ready: core/make/sources
 	$(call say,FETCH,the sources of Lua and libcap)
-	tools/sources $(DEPS)
+	core/make/sources $(DEPS)
 
-$O/ready: $(DEPS)/ready tools/flavour
-	tools/flavour $O $(LIBC)
+$O/ready: $(DEPS)/ready core/make/flavour
+	core/make/flavour $O $(LIBC)
 	touch $@
 
 $O/lua/%.o: $O/ready
@@ -170,7 +170,7 @@ CHECK    = clang clang-format cppcheck git libcap2-bin libcmocka-dev lua-busted 
 PODMAN   = ca-certificates curl debootstrap podman runc
 
 deps:
-	tools/packages $(BUILD) $(CHECK) $(PODMAN)
+	core/make/packages $(BUILD) $(CHECK) $(PODMAN)
 	$(MAKE) $(DEPS)/ready
 
 clean: # but not the downloaded sources
