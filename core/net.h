@@ -11,14 +11,17 @@
 #define NET_ADDRESS_SIZE 64
 #define NET_MAX_ADDRESSES 8
 
-/* Numbers, localhost (127.0.0.1, ::1) and /etc/hosts. Count of addresses as
- * text, or -ENOENT: ask a process outside PID 1. */
+/* Numbers, /etc/hosts, and localhost even where that does not name it. Count of
+ * addresses as text, or -ENOENT: ask a process outside PID 1. */
 int net_resolve(const char *name, char ret_addresses[NET_MAX_ADDRESSES][NET_ADDRESS_SIZE]);
+
+/* Where names are looked up; tests bring their own. */
+extern const char *net_hosts_path;
 
 /* A non-blocking socket whose connect has been started: descriptor or -errno.
  * net_connected: 1 it is, 0 in progress, or -errno. */
 int net_connect_tcp(const char *address, uint16_t port);
-int net_connect_unix(const char *path);
+int net_connect_unix(const char *path); /* "/path" or "@abstract" */
 int net_connected(int fd);
 
 /* A listening stream socket with the mode given; a stale socket that nobody
