@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures for all rings: `boot`, and the check that a test leaves nothing behind."""
+import ctypes
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+pytest.register_assert_rewrite("moonrise")
+import moonrise  # noqa: E402  pylint: disable=wrong-import-position
+
+# Orphans of what a test starts become our children, where left_since finds them.
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@pytest.fixture
+def boot():
+    """Start containers; at the end of the test all of them are ended."""
+    started = []
+
+    def start(*args, **options):
+        started.append(moonrise.Container(*args, **options))
+        return started[-1]
+
+    yield start
+    for container in reversed(started):
+        container.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Whatever a test started has to be gone when it ends."""
+    before = moonrise.children_of_ours()
+    yield
+    left = moonrise.left_since(before)
+    assert not left, f"left behind: {left}"
