@@ -435,8 +435,7 @@ int file_remove(const char *path)
 	if (r < 0)
 		return r;
 	if (unlinkat(place.folder, place.name, 0) < 0 &&
-	    ((errno != EISDIR && errno != EPERM) ||
-	     unlinkat(place.folder, place.name, AT_REMOVEDIR) < 0))
+	    (errno != EISDIR || unlinkat(place.folder, place.name, AT_REMOVEDIR) < 0))
 		return -errno;
 	return file_sync_names(place.folder);
 }
