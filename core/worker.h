@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Heavy file work, in a process of its own: `moonrise worker WORD ...`, started
+ * by the init and by nobody else. PID 1 never waits for a disk that copies a tree,
+ * hashes a file or writes back a gigabyte. */
+#ifndef MOONRISE_WORKER_H
+#define MOONRISE_WORKER_H
+
+/* argv[0] is "worker". 0, or 1 with the reason as one line on stderr. */
+int worker_run(int argc, char **argv);
+
+#endif
