@@ -96,7 +96,7 @@ int bind_open_control(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "places", l_places }, { "listen", l_listen }, { "send", l_send },
-		{ "close", l_close },	{ "peer", l_peer },	{ NULL, NULL },
+		{ "close", l_close },   { "peer", l_peer },     { NULL, NULL },
 	};
 
 	luaL_newlib(L, functions);

@@ -74,8 +74,8 @@ static int l_close(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-	{ "drained", l_drained }, { "tail", l_tail },	  { "close", l_close },
-	{ "__gc", l_close },	  { "__close", l_close }, { NULL, NULL },
+	{ "drained", l_drained }, { "tail", l_tail },     { "close", l_close },
+	{ "__gc", l_close },      { "__close", l_close }, { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

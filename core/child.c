@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <sys/wait.h>
 
-#define BUCKETS	   256
+#define BUCKETS 256
 #define REAP_BATCH 1024
 
 static struct child *table[BUCKETS];

@@ -20,10 +20,10 @@
 #include <sysexits.h>
 
 #define HEALTH_TIMEOUT_S 10
-#define INTERRUPTED	 130
-#define INTERRUPTS_MAX	 3
-#define INCOMPLETE	 -1 /* beside the exit statuses: the chunk wants more lines */
-#define PLACES_MAX	 (2 * CONTROL_MAX_PLACES)
+#define INTERRUPTED 130
+#define INTERRUPTS_MAX 3
+#define INCOMPLETE -1 /* beside the exit statuses: the chunk wants more lines */
+#define PLACES_MAX (2 * CONTROL_MAX_PLACES)
 
 static int init_fd = -1; /* connected to the init */
 static volatile sig_atomic_t interrupts;

@@ -18,9 +18,9 @@ struct command_options {
 	bool warn_reaped;    /* -w */
 	bool kill_rest;      /* end all others before we exit */
 	int verbosity;
-	int death_signal;                    /* -p */
+	int death_signal;                      /* -p */
 	unsigned char rewrite[SIGNAL_MAX + 1]; /* identity at first; 0 drops */
-	bool zero_status[256];               /* -e: statuses that become 0 */
+	bool zero_status[256];                 /* -e: statuses that become 0 */
 };
 
 void command_options_init(struct command_options *options);

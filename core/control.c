@@ -21,7 +21,7 @@
 
 struct client {
 	struct loop_source source;
-	int id;		/* 0: the place is free */
+	int id;         /* 0: the place is free */
 	uint64_t heard; /* when, in frames, its last whole frame came; 0: never */
 	uid_t uid;
 	pid_t pid;

@@ -11,14 +11,14 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
-#define CONTROL_HEADER	    5
-#define CONTROL_REQUESTS    "RI?" /* what a client may send */
+#define CONTROL_HEADER 5
+#define CONTROL_REQUESTS "RI?" /* what a client may send */
 #define CONTROL_MAX_REQUEST (1024 * 1024)
 #define CONTROL_MAX_CLIENTS 32
-#define CONTROL_MAX_QUEUE   (4 * 1024 * 1024)
-#define CONTROL_HIGH_WATER  (256 * 1024)
-#define CONTROL_MAX_PLACES  4
-#define CONTROL_PATH_SIZE   sizeof(((struct sockaddr_un *)0)->sun_path)
+#define CONTROL_MAX_QUEUE (4 * 1024 * 1024)
+#define CONTROL_HIGH_WATER (256 * 1024)
+#define CONTROL_MAX_PLACES 4
+#define CONTROL_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
 struct control_frame {
 	char kind;
@@ -27,7 +27,7 @@ struct control_frame {
 };
 
 /* The kinds of `arrived` that no client sent. */
-#define CONTROL_CLOSED	0 /* the client has gone */
+#define CONTROL_CLOSED 0  /* the client has gone */
 #define CONTROL_DRAINED 1 /* what waited beyond CONTROL_HIGH_WATER is sent */
 
 /* Reads a header: 0, -EPROTO for a kind that is not in `kinds`, -EMSGSIZE when

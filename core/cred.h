@@ -47,7 +47,7 @@ struct cred_plan {
 	uint64_t keep_caps; /* bit per capability number; ambient when uid is not 0 */
 	bool no_new_privs;
 	bool keep_groups; /* by cred_prepare: they need no change, or can't be changed */
-	cap_t prepared;	  /* by cred_prepare */
+	cap_t prepared;   /* by cred_prepare */
 };
 
 /* Number of "net_bind_service" / "CAP_NET_BIND_SERVICE"; -EINVAL. */

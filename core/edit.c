@@ -17,10 +17,10 @@
 #include <termios.h>
 #include <wchar.h>
 
-#define HISTORY_MAX    500
+#define HISTORY_MAX 500
 #define LINE_MAX_BYTES (256 * 1024)
-#define ESCAPE_MS      100 /* what follows an ESC later than this is another key */
-#define LIST_MAX       120
+#define ESCAPE_MS 100 /* what follows an ESC later than this is another key */
+#define LIST_MAX 120
 
 /* Keys: bytes as they come, and those that terminals send as sequences. */
 enum key {
@@ -38,8 +38,8 @@ enum key {
 	KEY_UNKNOWN,
 };
 #define CONTROL(c) ((c)-64)
-#define ESCAPE	   27
-#define RUBOUT	   127
+#define ESCAPE 27
+#define RUBOUT 127
 
 struct line {
 	const char *prompt;
@@ -256,10 +256,10 @@ static int read_sequence(void)
 		const char *text;
 		enum key key;
 	} sequences[] = {
-		{ "A", KEY_UP },	   { "B", KEY_DOWN },	       { "C", KEY_RIGHT },
-		{ "D", KEY_LEFT },	   { "H", KEY_HOME },	       { "F", KEY_END },
-		{ "1~", KEY_HOME },	   { "7~", KEY_HOME },	       { "4~", KEY_END },
-		{ "8~", KEY_END },	   { "3~", KEY_DELETE },       { "1;5C", KEY_WORD_RIGHT },
+		{ "A", KEY_UP },           { "B", KEY_DOWN },          { "C", KEY_RIGHT },
+		{ "D", KEY_LEFT },         { "H", KEY_HOME },          { "F", KEY_END },
+		{ "1~", KEY_HOME },        { "7~", KEY_HOME },         { "4~", KEY_END },
+		{ "8~", KEY_END },         { "3~", KEY_DELETE },       { "1;5C", KEY_WORD_RIGHT },
 		{ "1;5D", KEY_WORD_LEFT }, { "1;3C", KEY_WORD_RIGHT }, { "1;3D", KEY_WORD_LEFT },
 	};
 	char text[16];

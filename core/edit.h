@@ -15,7 +15,7 @@ typedef char *edit_completer(const char *left, size_t length, size_t *ret_size);
 enum edit_result {
 	EDIT_LINE,
 	EDIT_INTERRUPTED, /* Ctrl-C: the line is given up */
-	EDIT_END,	  /* Ctrl-D on an empty line, end of file */
+	EDIT_END,         /* Ctrl-D on an empty line, end of file */
 };
 
 /* Reads a line; *ret_line belongs to the caller, without its newline; NULL

@@ -16,7 +16,7 @@
 struct module {
 	const char *path; /* lua//moonrise/fs.lua */
 	const char *file; /* moonrise/fs.lua */
-	char name[128];	  /* moonrise.fs */
+	char name[128];   /* moonrise.fs */
 	size_t size;
 };
 

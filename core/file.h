@@ -24,7 +24,7 @@ struct file_attr {
 };
 
 #define FILE_KEEP_ID ((uid_t)-1)
-#define FILE_KEEP    ((struct file_attr){ .mode = -1, .uid = FILE_KEEP_ID, .gid = FILE_KEEP_ID })
+#define FILE_KEEP ((struct file_attr){ .mode = -1, .uid = FILE_KEEP_ID, .gid = FILE_KEEP_ID })
 
 /* A descriptor for reading; -EOPNOTSUPP unless it is a regular file. */
 int file_open(const char *path);

@@ -12,11 +12,11 @@
 #include <string.h>
 
 #define TEXT_MAX 8192 /* of one message; a longer one is cut */
-#define UNSET	 (-1)
+#define UNSET (-1)
 
 static const char *const level_names[] = {
 	[LEVEL_ERROR] = "error", [LEVEL_WARNING] = "warning", [LEVEL_NOTICE] = "notice",
-	[LEVEL_INFO] = "info",	 [LEVEL_DEBUG] = "debug",
+	[LEVEL_INFO] = "info",   [LEVEL_DEBUG] = "debug",
 };
 
 static const char *program = "moonrise";

@@ -12,7 +12,7 @@
 
 /* The longest record: a piece of 16 KiB with each byte escaped, and a frame. */
 #define OUTPUT_RECORD_MAX (100 * 1024)
-#define OUTPUT_QUEUE_MAX  (64 * 1024)
+#define OUTPUT_QUEUE_MAX (64 * 1024)
 
 struct output;
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ESCAPED_MAX 6	/* one byte as \u001f */
-#define JSON_FRAME  160 /* keys, punctuation and the time */
+#define ESCAPED_MAX 6  /* one byte as \u001f */
+#define JSON_FRAME 160 /* keys, punctuation and the time */
 
 enum record_format record_format_from(const char *word)
 {

@@ -16,9 +16,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define READ_MAX   (64 * 1024) /* what a pipe holds */
+#define READ_MAX (64 * 1024) /* what a pipe holds */
 #define TAIL_FIRST 4096
-#define NAME_SIZE  128
+#define NAME_SIZE 128
 #define LAST_READS 16 /* 1 MiB: the largest pipe that an ordinary user can make */
 
 struct relay {

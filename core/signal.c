@@ -17,22 +17,22 @@
 #include <sys/syscall.h>
 
 static const char *const names[SIGNAL_MAX + 1] = {
-	[SIGHUP] = "HUP",   [SIGINT] = "INT",	    [SIGQUIT] = "QUIT", [SIGILL] = "ILL",
-	[SIGTRAP] = "TRAP", [SIGABRT] = "ABRT",	    [SIGBUS] = "BUS",	[SIGFPE] = "FPE",
-	[SIGKILL] = "KILL", [SIGUSR1] = "USR1",	    [SIGSEGV] = "SEGV", [SIGUSR2] = "USR2",
-	[SIGPIPE] = "PIPE", [SIGALRM] = "ALRM",	    [SIGTERM] = "TERM", [SIGSTKFLT] = "STKFLT",
-	[SIGCHLD] = "CHLD", [SIGCONT] = "CONT",	    [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
-	[SIGTTIN] = "TTIN", [SIGTTOU] = "TTOU",	    [SIGURG] = "URG",	[SIGXCPU] = "XCPU",
+	[SIGHUP] = "HUP",   [SIGINT] = "INT",       [SIGQUIT] = "QUIT", [SIGILL] = "ILL",
+	[SIGTRAP] = "TRAP", [SIGABRT] = "ABRT",     [SIGBUS] = "BUS",   [SIGFPE] = "FPE",
+	[SIGKILL] = "KILL", [SIGUSR1] = "USR1",     [SIGSEGV] = "SEGV", [SIGUSR2] = "USR2",
+	[SIGPIPE] = "PIPE", [SIGALRM] = "ALRM",     [SIGTERM] = "TERM", [SIGSTKFLT] = "STKFLT",
+	[SIGCHLD] = "CHLD", [SIGCONT] = "CONT",     [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
+	[SIGTTIN] = "TTIN", [SIGTTOU] = "TTOU",     [SIGURG] = "URG",   [SIGXCPU] = "XCPU",
 	[SIGXFSZ] = "XFSZ", [SIGVTALRM] = "VTALRM", [SIGPROF] = "PROF", [SIGWINCH] = "WINCH",
-	[SIGIO] = "IO",	    [SIGPWR] = "PWR",	    [SIGSYS] = "SYS",	[32] = "32",
-	[33] = "33",	    [34] = "RTMIN",	    [35] = "RTMIN+1",	[36] = "RTMIN+2",
-	[37] = "RTMIN+3",   [38] = "RTMIN+4",	    [39] = "RTMIN+5",	[40] = "RTMIN+6",
-	[41] = "RTMIN+7",   [42] = "RTMIN+8",	    [43] = "RTMIN+9",	[44] = "RTMIN+10",
-	[45] = "RTMIN+11",  [46] = "RTMIN+12",	    [47] = "RTMIN+13",	[48] = "RTMIN+14",
-	[49] = "RTMIN+15",  [50] = "RTMIN+16",	    [51] = "RTMIN+17",	[52] = "RTMIN+18",
-	[53] = "RTMIN+19",  [54] = "RTMIN+20",	    [55] = "RTMIN+21",	[56] = "RTMIN+22",
-	[57] = "RTMIN+23",  [58] = "RTMIN+24",	    [59] = "RTMIN+25",	[60] = "RTMIN+26",
-	[61] = "RTMIN+27",  [62] = "RTMIN+28",	    [63] = "RTMIN+29",	[64] = "RTMIN+30",
+	[SIGIO] = "IO",     [SIGPWR] = "PWR",       [SIGSYS] = "SYS",   [32] = "32",
+	[33] = "33",        [34] = "RTMIN",         [35] = "RTMIN+1",   [36] = "RTMIN+2",
+	[37] = "RTMIN+3",   [38] = "RTMIN+4",       [39] = "RTMIN+5",   [40] = "RTMIN+6",
+	[41] = "RTMIN+7",   [42] = "RTMIN+8",       [43] = "RTMIN+9",   [44] = "RTMIN+10",
+	[45] = "RTMIN+11",  [46] = "RTMIN+12",      [47] = "RTMIN+13",  [48] = "RTMIN+14",
+	[49] = "RTMIN+15",  [50] = "RTMIN+16",      [51] = "RTMIN+17",  [52] = "RTMIN+18",
+	[53] = "RTMIN+19",  [54] = "RTMIN+20",      [55] = "RTMIN+21",  [56] = "RTMIN+22",
+	[57] = "RTMIN+23",  [58] = "RTMIN+24",      [59] = "RTMIN+25",  [60] = "RTMIN+26",
+	[61] = "RTMIN+27",  [62] = "RTMIN+28",      [63] = "RTMIN+29",  [64] = "RTMIN+30",
 };
 
 static const struct {

@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 #define SIGNAL_RTMIN 34
-#define SIGNAL_MAX   64
+#define SIGNAL_MAX 64
 
 /* Sets of signals as the kernel has them: the libcs' own sigset functions refuse
  * some of the signals 32 to 34, which the outside may send all the same. */
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
-#define SIGNAL_ALL	   UINT64_MAX
+#define SIGNAL_ALL UINT64_MAX
 
 struct signal_arrival {
 	int number;

@@ -12,13 +12,13 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define SPAWN_MAX_FDS	 32
+#define SPAWN_MAX_FDS 32
 #define SPAWN_MAX_LIMITS 16
-#define SPAWN_UNSET	 INT32_MIN
+#define SPAWN_UNSET INT32_MIN
 
 struct spawn_fd {
 	int from; /* ours */
-	int to;	  /* the child's */
+	int to;   /* the child's */
 };
 
 struct spawn_limit {
@@ -30,15 +30,15 @@ struct spawn_plan {
 	const char *path; /* what is executed, as it is; see spawn_find */
 	char *const *argv;
 	char *const *envp;
-	const char *cwd;	    /* NULL: stay */
-	uint64_t mask;		    /* blocked signals */
-	bool new_session;	    /* setsid */
-	bool new_group;		    /* setpgid(0, 0); for those that keep the session */
-	bool foreground;	    /* take the terminal on fd 0, if there is one */
-	bool keep_dispositions;	    /* `moonrise -- CMD`: leave ignored signals ignored */
-	bool ignore_pipe;	    /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
+	const char *cwd;            /* NULL: stay */
+	uint64_t mask;              /* blocked signals */
+	bool new_session;           /* setsid */
+	bool new_group;             /* setpgid(0, 0); for those that keep the session */
+	bool foreground;            /* take the terminal on fd 0, if there is one */
+	bool keep_dispositions;     /* `moonrise -- CMD`: leave ignored signals ignored */
+	bool ignore_pipe;           /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
 	int umask, nice, oom_score; /* SPAWN_UNSET: leave */
-	bool keep_fds;		    /* inherited descriptors from 3 on stay open */
+	bool keep_fds;              /* inherited descriptors from 3 on stay open */
 	struct spawn_fd fds[SPAWN_MAX_FDS];
 	int fd_count; /* 0-2 not named: inherited */
 	struct spawn_limit limits[SPAWN_MAX_LIMITS];

@@ -11,9 +11,9 @@
 /* What was found. Work on it with the *at() calls and AT_SYMLINK_NOFOLLOW or
  * O_NOFOLLOW: whoever owns the folder may swap the name at any time. */
 struct place {
-	int folder;		 /* O_PATH */
+	int folder;              /* O_PATH */
 	char name[NAME_MAX + 1]; /* need not exist; "." for "/" and for a path that ends in ".." */
-	bool fenced;		 /* the folder lies in a volume */
+	bool fenced;             /* the folder lies in a volume */
 };
 
 enum walk_last {
