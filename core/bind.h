@@ -12,18 +12,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Registers what several modules share; called once for a state. */
+void bind_init(lua_State *L);
+
+/* A metatable in the registry, its own __index. */
+void bind_new_type(lua_State *L, const char *name, const luaL_Reg *methods);
+
 /* Pushes nil, "what: reason", errno; returns 3. `error` is positive or negative. */
 int bind_fail(lua_State *L, int error, const char *what);
 
 /* A descriptor owned by Lua: made empty (-1) first, then filled, so that no
- * allocation error can leak it. `fd` is also a loop source for watch(). */
+ * allocation error can leak it. `source` is what sys.loop.watch gives to the
+ * loop; it stays there, switched off, between two watches. */
 struct bind_fd {
 	struct loop_source source;
-	unsigned token; /* 0: not watched */
+	unsigned token;	      /* 0: not watched */
+	struct bind_fd *next; /* in the list of the watched ones */
+	bool added;	      /* the loop knows `source` */
+	bool nonblocking;
 };
 struct bind_fd *bind_new_fd(lua_State *L);
 struct bind_fd *bind_check_fd(lua_State *L, int index); /* raises when closed */
-int bind_take_fd(lua_State *L, int index);              /* gives the number away */
+struct bind_fd *bind_test_fd(lua_State *L, int index);	/* NULL: none, or closed */
+int bind_take_fd(lua_State *L, int index);		/* gives the number away */
+int bind_nonblocking(struct bind_fd *fd);		/* 0 or -errno */
+int bind_watch_fd(struct bind_fd *fd, uint32_t events); /* token, or -errno */
+void bind_unwatch_fd(struct bind_fd *fd);
+struct bind_fd *bind_watched_fd(unsigned token); /* or NULL */
+int bind_fd_connected(lua_State *L);		 /* fd:connected(), in bind_net.c */
 
 /* Events for sys.loop.next. They are C data until Lua asks for them. `text` is
  * copied; 0 or -ENOMEM. */
@@ -41,7 +57,20 @@ struct bind_event {
 	size_t length;
 };
 int bind_push_event(const struct bind_event *event);
-bool bind_events_pending(void);
+
+/* The oldest event, or NULL. It is dropped only after Lua has got it whole. */
+const struct bind_event *bind_first_event(void);
+void bind_drop_event(void);
+
+/* Lua's own libraries and require, made safe for PID 1; called once for a state. */
+void bind_safe_install(lua_State *L);
+void bind_require_install(lua_State *L);
+
+/* The running thread: `enter` at first, then known by sys.host itself. `overrun`
+ * is for guard_init, `warn` for lua_setwarnf. */
+void bind_host_enter(lua_State *L);
+void bind_host_overrun(void);
+void bind_host_warn(void *data, const char *piece, int more);
 
 /* luaopen_... of the sys.* modules, opened when first required. */
 int bind_open_loop(lua_State *L);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* sys.host: what the Lua side may know and do about the state it runs in.
+ *
+ *     mode script format lua_dir version    strings; args: a list
+ *     resume(co, ...)       -> "yield", ... | "done", ... | "error", err | "preempted"
+ *     raw_resume(co, ...)   the same, inside the slice that runs already
+ *     close(co)             -> true | false, err      as coroutine.close
+ *     memory()              -> used, limit
+ *     memory_reserve()      1 MiB more, once: for the orderly stop
+ *     termination_log(text) the last word in /dev/termination-log, where that exists
+ *
+ * Pre-emption: the tick of guard.c finds that a slice is over and sets a count
+ * hook on the running thread; at its next instruction the hook yields. So the
+ * running thread must be known at all times, and whatever resumes or closes a
+ * coroutine comes through here. Where a thread can't yield (the callback of
+ * table.sort), it runs on, and is broken off with an error when the patience is
+ * over: at every instruction, so that pcall can't hold it. */
+#include "bind.h"
+#include "ending.h"
+#include "guard.h"
+#include "host.h"
+#include "memory.h"
+
+#include <string.h>
+
+static lua_State *volatile running;
+static bool preempted;
+static unsigned closing; /* to-be-closed variables run: no yield out of these */
+
+static void end_slice(lua_State *L, lua_Debug *activation)
+{
+	(void)activation;
+	guard_alive();
+	if (lua_isyieldable(L) && !closing) {
+		lua_sethook(L, NULL, 0, 0);
+		preempted = true;
+		lua_yield(L, 0);
+		return;
+	}
+	if (guard_overdue())
+		luaL_error(L, "used the CPU for too long where it cannot be suspended");
+	lua_sethook(L, NULL, 0, 0);
+}
+
+void bind_host_overrun(void)
+{
+	if (running)
+		lua_sethook(running, end_slice, LUA_MASKCOUNT, 1);
+}
+
+void bind_host_enter(lua_State *L)
+{
+	running = L;
+	guard_new_slice();
+}
+
+static const char *resume(lua_State *L, lua_State *co, int count, int *ret_count)
+{
+	lua_State *outer = running;
+
+	running = co;
+	int status = lua_resume(co, L, count, ret_count);
+	running = outer;
+	if (status == LUA_OK)
+		return "done";
+	if (status != LUA_YIELD) {
+		*ret_count = 1;
+		return "error";
+	}
+	bool by_hook = preempted;
+	preempted = false;
+	return by_hook ? "preempted" : "yield";
+}
+
+static int l_raw_resume(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, 1);
+	int count = lua_gettop(L) - 1;
+
+	luaL_argexpected(L, co, 1, "coroutine");
+	if (!lua_checkstack(co, count))
+		return luaL_error(L, "too many arguments to resume");
+	lua_xmove(L, co, count);
+	lua_pushstring(L, resume(L, co, count, &count));
+	if (!lua_checkstack(L, count)) {
+		lua_pop(co, count);
+		return luaL_error(L, "too many results to resume");
+	}
+	lua_xmove(co, L, count);
+	/* What could not be suspended in `co` must not go on outside it. */
+	if (guard_overdue() && (closing || !lua_isyieldable(L)))
+		return luaL_error(L, "used the CPU for too long where it cannot be suspended");
+	return count + 1;
+}
+
+static int l_resume(lua_State *L)
+{
+	guard_new_slice();
+	return l_raw_resume(L);
+}
+
+static int l_close(lua_State *L)
+{
+	lua_State *co = lua_tothread(L, 1), *outer = running;
+
+	luaL_argexpected(L, co, 1, "coroutine");
+	luaL_argcheck(L, co != L && co != running, 1, "cannot close a running coroutine");
+	closing++;
+	running = co;
+	int status = lua_resetthread(co);
+	running = outer;
+	closing--;
+	lua_sethook(co, NULL, 0, 0);
+	lua_pushboolean(L, status == LUA_OK);
+	if (status == LUA_OK)
+		return 1;
+	lua_xmove(co, L, 1);
+	return 2;
+}
+
+static int l_memory(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)memory_used());
+	lua_pushinteger(L, (lua_Integer)memory_limit());
+	return 2;
+}
+
+static int l_memory_reserve(lua_State *L)
+{
+	(void)L;
+	memory_open_reserve();
+	return 0;
+}
+
+static int l_termination_log(lua_State *L)
+{
+	ending_termination_log(luaL_checkstring(L, 1));
+	return 0;
+}
+
+/* Warnings come in pieces; a whole one becomes an event. */
+void bind_host_warn(void *data, const char *piece, int more)
+{
+	static char text[1024];
+	static size_t length;
+	size_t n = strlen(piece);
+
+	(void)data;
+	if (n > sizeof(text) - length)
+		n = sizeof(text) - length;
+	memcpy(text + length, piece, n);
+	length += n;
+	if (more)
+		return;
+	(void)bind_push_event(
+		&(struct bind_event){ .kind = EVENT_WARNING, .text = text, .length = length });
+	length = 0;
+}
+
+static void set_string(lua_State *L, const char *name, const char *value)
+{
+	lua_pushstring(L, value); /* nil for NULL */
+	lua_setfield(L, -2, name);
+}
+
+static const luaL_Reg functions[] = {
+	{ "resume", l_resume },
+	{ "raw_resume", l_raw_resume },
+	{ "close", l_close },
+	{ "memory", l_memory },
+	{ "memory_reserve", l_memory_reserve },
+	{ "termination_log", l_termination_log },
+	{ NULL, NULL },
+};
+
+int bind_open_host(lua_State *L)
+{
+	const struct host_options *options = host_options();
+
+	luaL_newlib(L, functions);
+	set_string(L, "mode", options->mode);
+	set_string(L, "script", options->script);
+	set_string(L, "format", options->format);
+	set_string(L, "lua_dir", options->lua_dir);
+	set_string(L, "version", MOONRISE_VERSION);
+	lua_newtable(L);
+	for (int i = 0; options->args && options->args[i]; i++) {
+		lua_pushstring(L, options->args[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_setfield(L, -2, "args");
+	return 1;
+}

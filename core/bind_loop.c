@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* sys.loop: time, waiting, and the events that came of it. C never calls Lua
+ * back: the scheduler waits here, then takes the events one by one as values.
+ *
+ *     now() -> seconds            realtime() -> seconds
+ *     wait(seconds|nil)           until an event is there or the time is over
+ *     next() -> kind, ...         see `push` below; nothing when there is none
+ *     watch(fd, "r"|"w"|"rw") -> token      one event, then it is over
+ *     unwatch(token) */
+#include "bind.h"
+#include "guard.h"
+#include "signal.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+static int l_now(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)loop_time() / NSEC_PER_SEC);
+	return 1;
+}
+
+static int l_realtime(lua_State *L)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / NSEC_PER_SEC);
+	return 1;
+}
+
+/* A coroutine that waited here would keep all others from running. */
+static void check_main_thread(lua_State *L)
+{
+	bool is_main = lua_pushthread(L);
+
+	lua_pop(L, 1);
+	if (!is_main)
+		luaL_error(L, "only the scheduler may wait for events");
+}
+
+static int64_t deadline_in(lua_Number seconds)
+{
+	lua_Number ns = seconds * (lua_Number)NSEC_PER_SEC;
+	int64_t now = loop_time();
+
+	if (!(ns > 0))
+		return LOOP_NOW;
+	return ns < (lua_Number)(LOOP_FOREVER - now) ? now + (int64_t)ns : LOOP_FOREVER;
+}
+
+static int l_wait(lua_State *L)
+{
+	int64_t deadline =
+		lua_isnoneornil(L, 1) ? LOOP_FOREVER : deadline_in(luaL_checknumber(L, 1));
+	int r;
+
+	check_main_thread(L);
+	guard_pause();
+	do
+		r = loop_turn(deadline);
+	while ((r >= 0 || r == -EINTR) && !bind_first_event() && loop_time() < deadline);
+	guard_resume();
+	return r < 0 && r != -EINTR ? luaL_error(L, "the loop failed: %s", strerror(-r)) : 0;
+}
+
+static int push_signal(lua_State *L, const struct bind_event *e)
+{
+	lua_pushliteral(L, "signal");
+	lua_pushstring(L, signal_name(e->a));
+	lua_pushboolean(L, e->b);
+	return 3;
+}
+
+static int push_child(lua_State *L, const struct bind_event *e)
+{
+	static const char *const how[] = { "exited", "killed", "dumped" };
+
+	lua_pushliteral(L, "child");
+	lua_pushinteger(L, e->id);
+	lua_pushstring(L, how[e->a]);
+	lua_pushinteger(L, e->b);
+	lua_pushinteger(L, e->c);
+	return 5;
+}
+
+static int push_ready(lua_State *L, const struct bind_event *e)
+{
+	uint32_t events = (uint32_t)e->a;
+	bool both = events & (EPOLLERR | EPOLLHUP);
+	bool in = both || events & (EPOLLIN | EPOLLRDHUP), out = both || events & EPOLLOUT;
+
+	lua_pushliteral(L, "ready");
+	lua_pushinteger(L, e->id);
+	lua_pushstring(L, in && out ? "rw" : out ? "w" : "r");
+	return 3;
+}
+
+static int push_control(lua_State *L, const struct bind_event *e)
+{
+	char kind = (char)e->a;
+
+	lua_pushliteral(L, "control");
+	lua_pushinteger(L, e->id);
+	if (kind)
+		lua_pushlstring(L, &kind, 1);
+	else
+		lua_pushliteral(L, "closed");
+	lua_pushlstring(L, e->text, e->length);
+	return 4;
+}
+
+static int push_warning(lua_State *L, const struct bind_event *e)
+{
+	lua_pushliteral(L, "warning");
+	lua_pushlstring(L, e->text, e->length);
+	return 2;
+}
+
+static int (*const push[])(lua_State *, const struct bind_event *) = {
+	[EVENT_SIGNAL] = push_signal,	[EVENT_CHILD] = push_child,	[EVENT_READY] = push_ready,
+	[EVENT_CONTROL] = push_control, [EVENT_WARNING] = push_warning,
+};
+
+static int l_next(lua_State *L)
+{
+	const struct bind_event *event = bind_first_event();
+
+	check_main_thread(L);
+	if (!event)
+		return 0;
+	int count = push[event->kind](L, event);
+	bind_drop_event();
+	return count;
+}
+
+static const uint32_t watch_events[] = { EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT };
+static const char *const watch_words[] = { "r", "w", "rw", NULL };
+
+static int l_watch(lua_State *L)
+{
+	struct bind_fd *fd = bind_check_fd(L, 1);
+	uint32_t events = watch_events[luaL_checkoption(L, 2, NULL, watch_words)];
+
+	luaL_argcheck(L, fd->token == 0, 1, "the descriptor is watched already");
+	int token = bind_watch_fd(fd, events);
+	if (token < 0)
+		return bind_fail(L, token, "watch");
+	lua_pushinteger(L, token);
+	return 1;
+}
+
+static int l_unwatch(lua_State *L)
+{
+	struct bind_fd *fd = bind_watched_fd((unsigned)luaL_checkinteger(L, 1));
+
+	if (fd)
+		bind_unwatch_fd(fd);
+	return 0;
+}
+
+static const luaL_Reg functions[] = {
+	{ "now", l_now },     { "realtime", l_realtime }, { "wait", l_wait }, { "next", l_next },
+	{ "watch", l_watch }, { "unwatch", l_unwatch },	  { NULL, NULL },
+};
+
+int bind_open_loop(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	return 1;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* sys.net: descriptors to talk through. What they can do (read, write, close) is
+ * in bind.c.
+ *
+ *     pipe() -> r, w               null(mode) -> fd of /dev/null
+ *     connect_tcp(address, port)   connect_unix(path) -> fd, maybe in progress
+ *     fd:connected() -> true | false (in progress) | nil, reason, errno
+ *     resolve(name) -> addresses   what can be known without asking the network
+ *     notify(text) -> true | nil, reason, errno    to $NOTIFY_SOCKET */
+#include "bind.h"
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The descriptor's userdata is on top of the stack already: own, then open. */
+static int give(lua_State *L, struct bind_fd *fd, int result, const char *what)
+{
+	if (result < 0)
+		return bind_fail(L, result, what);
+	fd->source.fd = result;
+	return 1;
+}
+
+static int l_pipe(lua_State *L)
+{
+	struct bind_fd *reader = bind_new_fd(L), *writer = bind_new_fd(L);
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return bind_fail(L, errno, "pipe");
+	reader->source.fd = ends[0];
+	writer->source.fd = ends[1];
+	return 2;
+}
+
+static int l_null(lua_State *L)
+{
+	static const char *const words[] = { "r", "w", "rw", NULL };
+	static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR };
+	int mode = flags[luaL_checkoption(L, 1, "rw", words)];
+	struct bind_fd *fd = bind_new_fd(L);
+	int result = open("/dev/null", mode | O_CLOEXEC);
+
+	return give(L, fd, result < 0 ? -errno : result, "/dev/null");
+}
+
+static int l_connect_tcp(lua_State *L)
+{
+	const char *address = luaL_checkstring(L, 1);
+	lua_Integer port = luaL_checkinteger(L, 2);
+	luaL_argcheck(L, port > 0 && port < 65536, 2, "no port number");
+	struct bind_fd *fd = bind_new_fd(L);
+
+	return give(L, fd, net_connect_tcp(address, (uint16_t)port), address);
+}
+
+static int l_connect_unix(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct bind_fd *fd = bind_new_fd(L);
+
+	return give(L, fd, net_connect_unix(path), path);
+}
+
+int bind_fd_connected(lua_State *L)
+{
+	int r = net_connected(bind_check_fd(L, 1)->source.fd);
+
+	if (r < 0)
+		return bind_fail(L, r, "connect");
+	lua_pushboolean(L, r);
+	return 1;
+}
+
+static int l_resolve(lua_State *L)
+{
+	char addresses[NET_MAX_ADDRESSES][NET_ADDRESS_SIZE];
+	const char *name = luaL_checkstring(L, 1);
+
+	int count = net_resolve(name, addresses);
+	if (count < 0)
+		return bind_fail(L, count, name);
+	lua_createtable(L, count, 0);
+	for (int i = 0; i < count; i++) {
+		lua_pushstring(L, addresses[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	return 1;
+}
+
+static int l_notify(lua_State *L)
+{
+	const char *text = luaL_checkstring(L, 1);
+
+	int r = net_notify(getenv("NOTIFY_SOCKET"), text);
+	if (r < 0)
+		return bind_fail(L, r, "NOTIFY_SOCKET");
+	lua_pushboolean(L, r);
+	return 1;
+}
+
+static const luaL_Reg functions[] = {
+	{ "pipe", l_pipe },
+	{ "null", l_null },
+	{ "connect_tcp", l_connect_tcp },
+	{ "connect_unix", l_connect_unix },
+	{ "resolve", l_resolve },
+	{ "notify", l_notify },
+	{ NULL, NULL },
+};
+
+int bind_open_net(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	return 1;
+}

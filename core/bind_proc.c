@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* sys.proc: start processes, send them signals.
+ *
+ *     spawn{ path=, argv={}, env={"K=V"}|nil, cwd=, umask=, nice=, oom_score=,
+ *            limits={ nofile={soft,hard} }, uid=, gid=, groups={}, caps={names}|nil,
+ *            no_new_privs=, session=true, tty=, fds={ [0]=fd, ... } }
+ *         -> child | nil, "stage subject: reason", errno, stage
+ *     child:id() child:pid() child:kill(signal) child:kill_group(signal)
+ *     find(name, search_path) -> path | nil, reason, errno
+ *     signal(name|number) -> number, name | nil      pid()
+ *     environ() -> { K = "V" }
+ *
+ * A child's end arrives as the event "child" with its id, also when the userdata
+ * is gone by then. */
+#include "bind.h"
+#include "child.h"
+#include "signal.h"
+#include "spawn.h"
+#include "util.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#define CHILD_TYPE "sys.proc.child"
+
+extern char **environ;
+
+/* ---- children */
+
+/* Belongs to C, so that a child is known to its end whatever becomes of Lua. */
+struct process {
+	struct child child;
+	unsigned id;
+	pid_t pid;
+	struct handle *handle; /* NULL: Lua has let go of it */
+};
+
+struct handle {
+	struct process *process; /* NULL: it has ended */
+	unsigned id;
+	pid_t pid;
+};
+
+static void process_ended(struct child *child, const struct child_end *end)
+{
+	struct process *process = container_of(child, struct process, child);
+
+	(void)bind_push_event(&(struct bind_event){ .kind = EVENT_CHILD,
+						    .id = process->id,
+						    .a = (int)end->how,
+						    .b = end->number,
+						    .c = process->pid });
+	if (process->handle)
+		process->handle->process = NULL;
+	free(process);
+}
+
+static struct handle *new_handle(lua_State *L)
+{
+	struct handle *handle = lua_newuserdatauv(L, sizeof(*handle), 0);
+
+	memset(handle, 0, sizeof(*handle));
+	luaL_setmetatable(L, CHILD_TYPE);
+	return handle;
+}
+
+static void adopt(struct handle *handle, struct process *process, pid_t pid)
+{
+	static unsigned counter;
+
+	process->id = handle->id = ++counter;
+	process->pid = handle->pid = pid;
+	process->handle = handle;
+	handle->process = process;
+	child_adopt(&process->child, pid, process_ended);
+}
+
+static int l_gc(lua_State *L)
+{
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+
+	if (handle->process)
+		handle->process->handle = NULL;
+	handle->process = NULL;
+	return 0;
+}
+
+static int l_id(lua_State *L)
+{
+	lua_pushinteger(L, ((struct handle *)luaL_checkudata(L, 1, CHILD_TYPE))->id);
+	return 1;
+}
+
+static int l_pid(lua_State *L)
+{
+	lua_pushinteger(L, ((struct handle *)luaL_checkudata(L, 1, CHILD_TYPE))->pid);
+	return 1;
+}
+
+/* A number, or -EINVAL. */
+static int to_signal(lua_State *L, int index)
+{
+	if (lua_type(L, index) == LUA_TNUMBER) {
+		lua_Integer number = luaL_checkinteger(L, index);
+
+		return number > 0 && number <= SIGNAL_MAX ? (int)number : -EINVAL;
+	}
+	return signal_number(luaL_checkstring(L, index));
+}
+
+static int send(lua_State *L, int (*kill)(const struct child *, int))
+{
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+	int number = to_signal(L, 2);
+
+	luaL_argcheck(L, number > 0, 2, "no signal");
+	int r = handle->process ? kill(&handle->process->child, number) : -ESRCH;
+	if (r < 0)
+		return bind_fail(L, r, "kill");
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_kill(lua_State *L)
+{
+	return send(L, child_kill);
+}
+
+static int l_kill_group(lua_State *L)
+{
+	return send(L, child_kill_group);
+}
+
+static const luaL_Reg child_methods[] = {
+	{ "id", l_id },	  { "pid", l_pid }, { "kill", l_kill }, { "kill_group", l_kill_group },
+	{ "__gc", l_gc }, { NULL, NULL },
+};
+
+/* ---- the plan; the table is argument 1 of spawn */
+
+static int option_number(lua_State *L, const char *name, int fallback)
+{
+	lua_Integer n = fallback;
+
+	if (lua_getfield(L, 1, name) != LUA_TNIL) {
+		int is_integer;
+
+		n = lua_tointegerx(L, -1, &is_integer);
+		if (!is_integer || n < INT_MIN || n > INT_MAX)
+			luaL_error(L, "'%s' is not an integer", name);
+	}
+	lua_pop(L, 1);
+	return (int)n;
+}
+
+/* Users and groups go to 2^32 - 2. */
+static unsigned option_id(lua_State *L, const char *name)
+{
+	int is_integer;
+
+	lua_getfield(L, 1, name);
+	lua_Integer n = lua_tointegerx(L, -1, &is_integer);
+	if (!is_integer || n < 0 || n >= UINT_MAX)
+		luaL_error(L, "'%s' is not an id", name);
+	lua_pop(L, 1);
+	return (unsigned)n;
+}
+
+static bool option_bool(lua_State *L, const char *name, bool fallback)
+{
+	bool value = fallback;
+
+	if (lua_getfield(L, 1, name) != LUA_TNIL)
+		value = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return value;
+}
+
+static bool option_table(lua_State *L, const char *name)
+{
+	int type = lua_getfield(L, 1, name);
+
+	if (type == LUA_TTABLE)
+		return true;
+	if (type != LUA_TNIL)
+		luaL_error(L, "'%s' is not a table", name);
+	lua_pop(L, 1);
+	return false;
+}
+
+/* The string on top; it stays alive, since a table holds it. */
+static const char *check_text(lua_State *L, const char *name)
+{
+	size_t length;
+
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "'%s' is not a string", name);
+	const char *text = lua_tolstring(L, -1, &length);
+	if (strlen(text) != length)
+		luaL_error(L, "'%s' contains a zero byte", name);
+	return text;
+}
+
+static const char *option_text(lua_State *L, const char *name)
+{
+	const char *text = NULL;
+
+	if (lua_getfield(L, 1, name) != LUA_TNIL)
+		text = check_text(L, name);
+	lua_pop(L, 1);
+	return text;
+}
+
+/* An array for exec, NULL-terminated, in a userdata left on the stack. */
+static char **option_list(lua_State *L, const char *name)
+{
+	if (!option_table(L, name))
+		return NULL;
+	lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+	const char **list = lua_newuserdatauv(L, sizeof(*list) * ((size_t)count + 1), 0);
+
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(L, -2, i);
+		if (lua_isinteger(L, -1)) { /* the text takes its place in the table */
+			(void)lua_tostring(L, -1);
+			lua_pushvalue(L, -1);
+			lua_rawseti(L, -4, i);
+		}
+		list[i - 1] = check_text(L, name);
+		lua_pop(L, 1);
+	}
+	list[count] = NULL;
+	lua_remove(L, -2);
+	return (char **)list;
+}
+
+static void fill_groups(lua_State *L, struct cred_plan *cred)
+{
+	if (!option_table(L, "groups"))
+		return;
+	size_t count = lua_rawlen(L, -1);
+	if (count > CRED_MAX_GROUPS)
+		luaL_error(L, "too many groups");
+	gid_t *groups = lua_newuserdatauv(L, sizeof(*groups) * (count + 1), 0);
+
+	for (size_t i = 0; i < count; i++) {
+		lua_rawgeti(L, -2, (lua_Integer)i + 1);
+		groups[i] = (gid_t)luaL_checkinteger(L, -1);
+		lua_pop(L, 1);
+	}
+	cred->groups = groups;
+	cred->group_count = (int)count;
+}
+
+static void fill_caps(lua_State *L, struct cred_plan *cred)
+{
+	if (!option_table(L, "caps"))
+		return;
+	cred->limit_caps = true;
+	for (size_t i = 1; i <= lua_rawlen(L, -1); i++) {
+		lua_rawgeti(L, -1, (lua_Integer)i);
+		int number = cred_capability_number(check_text(L, "caps"));
+		if (number < 0)
+			luaL_error(L, "no capability '%s'", lua_tostring(L, -1));
+		cred->keep_caps |= UINT64_C(1) << number;
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+static void fill_cred(lua_State *L, struct cred_plan *cred)
+{
+	cred->change_user = lua_getfield(L, 1, "uid") != LUA_TNIL;
+	lua_pop(L, 1);
+	if (cred->change_user) {
+		cred->uid = option_id(L, "uid");
+		cred->gid = option_id(L, "gid");
+		fill_groups(L, cred);
+	}
+	fill_caps(L, cred);
+	cred->no_new_privs = option_bool(L, "no_new_privs", false);
+}
+
+static rlim_t limit_value(lua_State *L, int place)
+{
+	lua_rawgeti(L, -1, place);
+	rlim_t value = (rlim_t)luaL_checkinteger(L, -1); /* -1 is RLIM_INFINITY */
+	lua_pop(L, 1);
+	return value;
+}
+
+static void fill_limits(lua_State *L, struct spawn_plan *plan)
+{
+	if (!option_table(L, "limits"))
+		return;
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+		struct spawn_limit *limit = &plan->limits[plan->limit_count++];
+
+		if (plan->limit_count > SPAWN_MAX_LIMITS || lua_type(L, -2) != LUA_TSTRING ||
+		    !lua_istable(L, -1))
+			luaL_error(L, "'limits' is not a table of name = {soft, hard}");
+		limit->resource = spawn_limit_number(lua_tostring(L, -2));
+		if (limit->resource < 0)
+			luaL_error(L, "no limit '%s'", lua_tostring(L, -2));
+		limit->value.rlim_cur = limit_value(L, 1);
+		limit->value.rlim_max = limit_value(L, 2);
+	}
+	lua_pop(L, 1);
+}
+
+static void fill_fds(lua_State *L, struct spawn_plan *plan)
+{
+	if (!option_table(L, "fds"))
+		return;
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+		struct bind_fd *fd = bind_test_fd(L, -1);
+		lua_Integer to = lua_tointeger(L, -2);
+
+		if (!fd || !lua_isinteger(L, -2) || to < 0 || to > 1023)
+			luaL_error(L, "'fds' is not a table of number = open descriptor");
+		if (plan->fd_count == SPAWN_MAX_FDS)
+			luaL_error(L, "too many descriptors");
+		plan->fds[plan->fd_count++] =
+			(struct spawn_fd){ .from = fd->source.fd, .to = (int)to };
+	}
+	lua_pop(L, 1);
+}
+
+static void fill_plan(lua_State *L, struct spawn_plan *plan)
+{
+	spawn_plan_init(plan);
+	plan->path = option_text(L, "path");
+	plan->argv = option_list(L, "argv");
+	plan->envp = option_list(L, "env");
+	if (!plan->path || !plan->argv || !plan->argv[0])
+		luaL_error(L, "'path' and 'argv' are needed");
+	if (!plan->envp)
+		plan->envp = environ;
+	plan->cwd = option_text(L, "cwd");
+	plan->new_session = option_bool(L, "session", true);
+	plan->foreground = option_bool(L, "tty", false);
+	plan->ignore_pipe = true; /* as systemd does: apachectl dies of it otherwise */
+	plan->umask = option_number(L, "umask", SPAWN_UNSET);
+	plan->nice = option_number(L, "nice", SPAWN_UNSET);
+	plan->oom_score = option_number(L, "oom_score", SPAWN_UNSET);
+	fill_limits(L, plan);
+	fill_fds(L, plan);
+	fill_cred(L, &plan->cred);
+}
+
+/* ---- the functions */
+
+static int fail_spawn(lua_State *L, const struct spawn_error *error)
+{
+	char text[512];
+
+	lua_pushnil(L);
+	lua_pushstring(L, spawn_error_text(error, text, sizeof(text)));
+	lua_pushinteger(L, error->error);
+	lua_pushstring(L, error->stage);
+	return 4;
+}
+
+/* Nothing raises between the fork and the adoption. */
+static pid_t start(const struct spawn_plan *plan, struct handle *handle, struct spawn_error *error)
+{
+	auto_free struct process *process = calloc(1, sizeof(*process));
+
+	if (!process) {
+		*error = (struct spawn_error){ .stage = "memory", .error = ENOMEM };
+		return -ENOMEM;
+	}
+	pid_t pid = spawn_start(plan, error);
+	if (pid > 0) {
+		adopt(handle, process, pid);
+		process = NULL;
+	}
+	return pid;
+}
+
+static int l_spawn(lua_State *L)
+{
+	struct spawn_plan plan;
+	struct spawn_error error;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	fill_plan(L, &plan);
+	struct handle *handle = new_handle(L);
+	int r = cred_prepare(&plan.cred);
+	if (r < 0)
+		error = (struct spawn_error){ .stage = "capabilities", .error = -r };
+	else
+		r = start(&plan, handle, &error);
+	cred_plan_done(&plan.cred);
+	return r < 0 ? fail_spawn(L, &error) : 1;
+}
+
+static int l_find(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	const char *search_path = luaL_optstring(L, 2, NULL);
+	char path[PATH_MAX];
+
+	int r = spawn_find(name, search_path, path, sizeof(path));
+	if (r < 0)
+		return bind_fail(L, r, name);
+	lua_pushstring(L, path);
+	return 1;
+}
+
+static int l_signal(lua_State *L)
+{
+	int number = to_signal(L, 1);
+
+	if (number < 0)
+		return 0;
+	lua_pushinteger(L, number);
+	lua_pushstring(L, signal_name(number));
+	return 2;
+}
+
+static int l_own_pid(lua_State *L)
+{
+	lua_pushinteger(L, getpid());
+	return 1;
+}
+
+static int l_environ(lua_State *L)
+{
+	lua_newtable(L);
+	for (char **entry = environ; *entry; entry++) {
+		const char *equals = strchr(*entry, '=');
+
+		if (!equals)
+			continue;
+		lua_pushlstring(L, *entry, (size_t)(equals - *entry));
+		lua_pushstring(L, equals + 1);
+		lua_rawset(L, -3);
+	}
+	return 1;
+}
+
+static const luaL_Reg functions[] = {
+	{ "spawn", l_spawn }, { "find", l_find },	{ "signal", l_signal },
+	{ "pid", l_own_pid }, { "environ", l_environ }, { NULL, NULL },
+};
+
+int bind_open_proc(lua_State *L)
+{
+	bind_new_type(L, CHILD_TYPE, child_methods);
+	luaL_newlib(L, functions);
+	return 1;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Lua's own libraries without what could block or end PID 1: no os.execute, no
+ * io.popen, no reading from the terminal. What stays of io is open and lines on
+ * regular files and devices; moonrise.fs does the rest. */
+#include "bind.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct removed {
+	const char *library;
+	const char *names[12];
+} removed[] = {
+	{ "os", { "execute", "exit", "setlocale", "tmpname", "remove", "rename" } },
+	{ "io", { "popen", "read", "lines", "input", "output", "stdin", "tmpfile", "close" } },
+	{ "debug",
+	  { "debug", "sethook", "gethook", "setlocal", "setupvalue", "upvaluejoin", "setuservalue",
+	    "getregistry", "setmetatable", "setcstacklimit", "getuservalue" } },
+};
+
+static const luaL_Reg libraries[] = {
+	{ LUA_GNAME, luaopen_base },	   { LUA_COLIBNAME, luaopen_coroutine },
+	{ LUA_TABLIBNAME, luaopen_table }, { LUA_STRLIBNAME, luaopen_string },
+	{ LUA_MATHLIBNAME, luaopen_math }, { LUA_UTF8LIBNAME, luaopen_utf8 },
+	{ LUA_OSLIBNAME, luaopen_os },	   { LUA_IOLIBNAME, luaopen_io },
+	{ LUA_DBLIBNAME, luaopen_debug },
+};
+
+/* ---- io.open */
+
+static const struct open_mode {
+	const char *word;
+	int flags;
+} open_modes[] = {
+	{ "r", O_RDONLY },
+	{ "w", O_WRONLY | O_CREAT | O_TRUNC },
+	{ "a", O_WRONLY | O_CREAT | O_APPEND },
+	{ "r+", O_RDWR },
+	{ "w+", O_RDWR | O_CREAT | O_TRUNC },
+	{ "a+", O_RDWR | O_CREAT | O_APPEND },
+};
+
+/* "rb" and "r+b" are "r" and "r+". Flags for open(2), or -1. */
+static int open_flags(const char *mode)
+{
+	size_t length = strlen(mode);
+
+	if (length > 1 && mode[length - 1] == 'b')
+		length--;
+	for (size_t i = 0; i < ARRAY_SIZE(open_modes); i++)
+		if (strlen(open_modes[i].word) == length &&
+		    strncmp(open_modes[i].word, mode, length) == 0)
+			return open_modes[i].flags;
+	return -1;
+}
+
+/* A FILE, or NULL and errno. A FIFO or a socket would make PID 1 wait. */
+static FILE *open_quick_file(const char *path, int flags, const char *mode)
+{
+	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return NULL;
+	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		return NULL;
+	}
+	FILE *file = fdopen(fd, mode);
+	if (file)
+		(void)keep_fd(&fd);
+	return file;
+}
+
+static int close_file(lua_State *L)
+{
+	luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+
+	return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+static int l_open(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	const char *mode = luaL_optstring(L, 2, "r");
+	int flags = open_flags(mode);
+	luaL_argcheck(L, flags >= 0, 2, "invalid mode");
+
+	luaL_Stream *stream = lua_newuserdatauv(L, sizeof(*stream), 0);
+	stream->closef = NULL; /* closed, until it is open */
+	luaL_setmetatable(L, LUA_FILEHANDLE);
+	stream->f = open_quick_file(path, flags, mode);
+	if (!stream->f)
+		return luaL_fileresult(L, 0, path);
+	stream->closef = close_file;
+	return 1;
+}
+
+/* ---- installing */
+
+static void remove_names(lua_State *L, const struct removed *r)
+{
+	lua_getglobal(L, r->library);
+	for (size_t i = 0; i < ARRAY_SIZE(r->names) && r->names[i]; i++) {
+		lua_pushnil(L);
+		lua_setfield(L, -2, r->names[i]);
+	}
+	lua_pop(L, 1);
+}
+
+void bind_safe_install(lua_State *L)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(libraries); i++) {
+		luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
+		lua_pop(L, 1);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(removed); i++)
+		remove_names(L, &removed[i]);
+	lua_getglobal(L, LUA_IOLIBNAME);
+	lua_pushcfunction(L, l_open);
+	lua_setfield(L, -2, "open");
+	lua_pop(L, 1);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* One timer of CPU time, one jump buffer, and the handlers of the fatal signals
+ * on a stack of their own. */
+#include "guard.h"
+
+#include "memory.h"
+#include "util.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+/* Ticks come this often while the CPU is used; a slice ends at the second. */
+#define TICK_NS	    (5 * NSEC_PER_MSEC)
+#define PATIENCE_NS (1 * NSEC_PER_SEC)
+#define STUCK_NS    (2 * NSEC_PER_SEC)
+
+static sigjmp_buf escape;
+static volatile sig_atomic_t can_escape, paused, overdue;
+static volatile unsigned slice;
+static const char *volatile lost;
+static void (*overrun)(void);
+
+/* Only the tick reads and writes these, except last_alive. */
+static unsigned seen_slice;
+static int64_t slice_start;
+static volatile int64_t last_alive;
+
+static const struct fatal {
+	int number;
+	const char *name;
+} fatal[] = {
+	{ SIGSEGV, "segmentation fault" },
+	{ SIGBUS, "bus error" },
+	{ SIGFPE, "arithmetic exception" },
+	{ SIGILL, "illegal instruction" },
+	{ SIGABRT, "abort" },
+	{ SIGSYS, "forbidden system call" },
+};
+
+static int64_t cpu_time(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+void guard_give_up(const char *reason)
+{
+	if (!can_escape)
+		_exit(70);
+	can_escape = 0;
+	lost = reason;
+	siglongjmp(escape, 1);
+}
+
+static void begin(int64_t now)
+{
+	seen_slice = slice;
+	slice_start = last_alive = now;
+	overdue = 0;
+}
+
+static void tick(int signal, siginfo_t *info, void *context)
+{
+	int64_t now = cpu_time();
+
+	(void)signal;
+	(void)context;
+	if (info->si_code != SI_TIMER || paused || !can_escape)
+		return;
+	if (seen_slice != slice) {
+		begin(now);
+		return;
+	}
+	overdue = now - slice_start > PATIENCE_NS;
+	if (now - last_alive > STUCK_NS && !memory_busy())
+		guard_give_up("a C function or a finalizer does not return");
+	overrun();
+}
+
+static void fatal_signal(int number)
+{
+	const char *name = "fatal signal";
+
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		if (fatal[i].number == number)
+			name = fatal[i].name;
+	guard_give_up(name);
+}
+
+static int catch_fatal_signals(sigset_t *unblock)
+{
+	static char stack_memory[32768];
+	stack_t stack = { .ss_sp = stack_memory, .ss_size = sizeof(stack_memory) };
+	struct sigaction action = { .sa_handler = fatal_signal, .sa_flags = SA_ONSTACK };
+
+	sigfillset(&action.sa_mask);
+	if (sigaltstack(&stack, NULL) < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++) {
+		if (sigaction(fatal[i].number, &action, NULL) < 0)
+			return -errno;
+		sigaddset(unblock, fatal[i].number);
+	}
+	return 0;
+}
+
+static int start_ticks(sigset_t *unblock)
+{
+	struct sigaction action = { .sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM };
+	struct itimerspec every = { { 0, TICK_NS }, { 0, TICK_NS } };
+	timer_t timer;
+
+	sigfillset(&action.sa_mask);
+	if (sigaction(SIGVTALRM, &action, NULL) < 0)
+		return -errno;
+	sigaddset(unblock, SIGVTALRM);
+	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) < 0 ||
+	    timer_settime(timer, 0, &every, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+int guard_init(void (*when_overrun)(void))
+{
+	sigset_t unblock;
+	int r;
+
+	overrun = when_overrun;
+	sigemptyset(&unblock);
+	r = catch_fatal_signals(&unblock);
+	if (r >= 0)
+		r = start_ticks(&unblock);
+	if (r >= 0 && sigprocmask(SIG_UNBLOCK, &unblock, NULL) < 0)
+		r = -errno;
+	return r;
+}
+
+const char *guard_call(void (*call)(void *data), void *data)
+{
+	if (sigsetjmp(escape, 1))
+		return lost;
+	can_escape = 1;
+	call(data);
+	can_escape = 0;
+	return NULL;
+}
+
+void guard_new_slice(void)
+{
+	slice = slice + 1;
+	overdue = 0;
+}
+
+void guard_pause(void)
+{
+	paused = 1;
+}
+
+void guard_resume(void)
+{
+	guard_new_slice();
+	paused = 0;
+}
+
+void guard_alive(void)
+{
+	last_alive = cpu_time();
+}
+
+bool guard_overdue(void)
+{
+	return overdue;
+}

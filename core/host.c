@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* The Lua host: one state, one protected call of require("moonrise.boot").main().
+ * The loop, the signals and the children belong to C and outlive the state:
+ * whatever happens in it, the ending below is reached. */
+#include "host.h"
+
+#include "bind.h"
+#include "control.h"
+#include "ending.h"
+#include "guard.h"
+#include "log.h"
+#include "loop.h"
+#include "memory.h"
+#include "output.h"
+#include "relay.h"
+#include "signal.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define STATUS_ENGINE 70
+#define FLUSH_NS      (1 * NSEC_PER_SEC)
+
+static const struct host_options *current;
+
+/* What the guarded call leaves behind. */
+static int exit_status = STATUS_ENGINE;
+static int64_t rest_grace;
+static char failure[4096];
+
+const struct host_options *host_options(void)
+{
+	return current;
+}
+
+static void signal_arrived(const struct signal_arrival *arrival)
+{
+	(void)bind_push_event(&(struct bind_event){
+		.kind = EVENT_SIGNAL, .a = arrival->number, .b = arrival->outside });
+}
+
+static int panic(lua_State *L)
+{
+	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "panic";
+
+	(void)snprintf(failure, sizeof(failure), "%s", text);
+	guard_give_up(failure);
+}
+
+static int add_traceback(lua_State *L)
+{
+	const char *text = luaL_tolstring(L, 1, NULL);
+
+	luaL_traceback(L, L, text, 1);
+	return 1;
+}
+
+/* Runs inside lua_pcall. main returns the exit status and the seconds that are
+ * left for processes which no service owns. */
+static int run_boot(lua_State *L)
+{
+	bind_safe_install(L);
+	bind_require_install(L);
+	bind_init(L);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "moonrise.boot");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "main");
+	lua_call(L, 0, 2);
+	exit_status = (int)luaL_checkinteger(L, -2);
+	rest_grace = (int64_t)(luaL_optnumber(L, -1, 0) * (lua_Number)NSEC_PER_SEC);
+	return 0;
+}
+
+static void keep_failure(lua_State *L)
+{
+	const char *text = lua_tostring(L, -1);
+
+	(void)snprintf(failure, sizeof(failure), "%s", text ? text : "an error that is no text");
+}
+
+/* Runs inside guard_call. The state is never closed: the process ends soon, and
+ * finalizers of a script must not hold that up. */
+static void run_state(void *data)
+{
+	static lua_State *L; /* static: ours for good, not a leak */
+
+	(void)data;
+	L = lua_newstate(memory_allocate, NULL);
+	if (!L) {
+		(void)snprintf(failure, sizeof(failure), "no memory for a Lua state");
+		return;
+	}
+	lua_atpanic(L, panic);
+	lua_setwarnf(L, bind_host_warn, NULL);
+	bind_host_enter(L);
+	lua_pushcfunction(L, add_traceback);
+	lua_pushcfunction(L, run_boot);
+	if (lua_pcall(L, 0, 0, 1) != LUA_OK)
+		keep_failure(L);
+	bind_host_enter(NULL);
+}
+
+static int become_init(void)
+{
+	int r = loop_init();
+
+	if (r >= 0)
+		r = signal_init(signal_arrived);
+	if (r >= 0 && getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		r = -errno;
+	return r;
+}
+
+/* What the services wrote last, and what the clients were told, should get out. */
+static void flush_all(void)
+{
+	int64_t deadline = loop_time() + FLUSH_NS;
+
+	relay_flush(deadline);
+	control_done(deadline);
+	output_drain(deadline);
+}
+
+static void say_why(const char *lost)
+{
+	char text[sizeof(failure) + 64];
+
+	if (lost)
+		(void)snprintf(text, sizeof(text), "engine lost: %s", lost);
+	else
+		(void)snprintf(text, sizeof(text), "engine failed: %s", failure);
+	log_error("%s", text);
+	ending_termination_log(text);
+}
+
+int host_run(const struct host_options *options)
+{
+	bool boot = strcmp(options->mode, "boot") == 0;
+
+	current = options;
+	memory_set_limit(options->memory_limit ? options->memory_limit : HOST_MEMORY_LIMIT);
+	int r = boot ? become_init() : loop_init();
+	if (r >= 0)
+		r = guard_init(bind_host_overrun);
+	if (r < 0) {
+		log_error("cannot start: %s", strerror(-r));
+		return STATUS_ENGINE;
+	}
+	const char *lost = guard_call(run_state, NULL);
+	if (lost || *failure)
+		say_why(lost);
+	if (boot) {
+		ending_run(SIGTERM, lost || *failure ? ENDING_GRACE_NS : rest_grace);
+		flush_all();
+	}
+	return exit_status;
+}
