@@ -132,7 +132,8 @@ function task.on_event.signal(name)
       return supervisor.kill_all()
     end
     log.line("info", ("%s: stopping"):format(name))
-    return M.stop(0)
+    -- A boot that was cut short is not a success.
+    return M.stop(M.state == "booting" and 128 + proc.signal(name) or 0)
   end
   local handler = M.handlers[name]
   if handler then
