@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* The relay, from a service's pipe to the container's stdout. The output is fd 1
+ * of the process, so each case runs in a child: `stdout` is a pipe that the case
+ * reads itself, as fast or as slowly as it wants. */
+#include "relay.h"
+
+#include "loop.h"
+#include "output.h"
+#include "util.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#define PATIENCE (30 * NSEC_PER_SEC)
+#define BIG (1 << 20)
+
+static int reader; /* the other end of fd 1 */
+static char got[4 * BIG];
+static size_t got_length;
+
+static void non_blocking(int fd)
+{
+	assert(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
+}
+
+static void in_child(const char *format, void (*body)(void))
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		int out[2];
+		setenv("MOONRISE_LOG", format, 1);
+		assert(pipe(out) == 0 && dup2(out[1], STDOUT_FILENO) == STDOUT_FILENO);
+		close(out[1]);
+		reader = out[0];
+		non_blocking(reader);
+		assert(loop_init() == 0);
+		body();
+		loop_done();
+		_exit(0);
+	}
+	int status = -1;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* A service: what it writes to is returned, non-blocking. */
+static int service(const char *name, struct relay **ret_relay)
+{
+	int p[2];
+	assert(pipe(p) == 0);
+	non_blocking(p[1]);
+	*ret_relay = relay_new(p[0], name, "stdout");
+	assert(*ret_relay);
+	return p[1];
+}
+
+static void turn(void)
+{
+	assert(loop_turn(loop_time() + NSEC_PER_MSEC) >= 0);
+}
+
+static bool read_some(void)
+{
+	ssize_t n = read(reader, got + got_length, sizeof(got) - got_length);
+	if (n > 0)
+		got_length += (size_t)n;
+	return n > 0;
+}
+
+/* Feed everything through one relay with a willing reader. */
+static void pass(const char *data, size_t length)
+{
+	struct relay *relay;
+	int fd = service("web", &relay);
+	int64_t end = loop_time() + PATIENCE;
+	while (!relay_drained(relay)) {
+		assert(loop_time() < end);
+		ssize_t n = length > 0 ? write(fd, data, length) : 0;
+		if (n > 0) {
+			data += n;
+			length -= (size_t)n;
+		}
+		if (length == 0 && fd >= 0) {
+			close(fd);
+			fd = -1;
+		}
+		turn();
+		read_some();
+	}
+	while (!output_flush(output_stdout()) || read_some()) {
+		assert(loop_time() < end);
+		turn();
+		read_some();
+	}
+	relay_release(relay);
+}
+
+static void expect(const char *text, size_t length)
+{
+	if (got_length != length || memcmp(got, text, length) != 0)
+		fprintf(stderr, "got %zu bytes: %.*s\n", got_length, (int)got_length, got);
+	assert(got_length == length && memcmp(got, text, length) == 0);
+}
+
+#define EXPECT(text) expect(text, sizeof(text) - 1)
+#define PASS(text) pass(text, sizeof(text) - 1)
+
+/* ---- cases */
+
+static void prefix(void)
+{
+	PASS("one\n\ntwo\nno newline");
+	EXPECT("web: one\nweb: \nweb: two\nweb: no newline\n");
+}
+
+static void plain_bytes(void)
+{
+	static char bytes[100000];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7919 >> 3);
+	bytes[sizeof(bytes) - 1] = '\n';
+	pass(bytes, sizeof(bytes));
+	expect(bytes, sizeof(bytes));
+}
+
+static void long_lines(void)
+{
+	static char line[RELAY_LINE_MAX * 2 + 11];
+	memset(line, 'x', sizeof(line));
+	line[RELAY_LINE_MAX] = '\n'; /* just short enough */
+	pass(line, sizeof(line));
+	assert(memcmp(got + RELAY_LINE_MAX, "\nxxx", 4) == 0);
+	assert(memcmp(got + got_length - 13, "\\\nxxxxxxxxxx\n", 13) == 0);
+	assert(got_length == sizeof(line) + 3);
+}
+
+/* The two bytes of the o lie on both sides of the limit. */
+static void long_utf8(void)
+{
+	static char line[RELAY_LINE_MAX + 2];
+	memset(line, 'x', sizeof(line));
+	memcpy(line + RELAY_LINE_MAX - 1, "\xc3\xb6", 2);
+	pass(line, sizeof(line));
+	assert(memcmp(got + RELAY_LINE_MAX - 1, "\\\n\xc3\xb6x\n", 6) == 0);
+}
+
+static void json(void)
+{
+	PASS("say \"hi\"\t\\ \x1b[0m gr\xc3\xbc\xc3\x9f bad \xff\xc0\xaf\xed\xa0\x80.\n");
+	got[got_length] = 0;
+	assert(strncmp(got, "{\"time\":\"2", 10) == 0);
+	assert(strstr(
+		got,
+		"Z\",\"name\":\"web\",\"stream\":\"stdout\",\"message\":\"say \\\"hi\\\"\\t\\\\ "
+		"\\u001b[0m gr\xc3\xbc\xc3\x9f bad \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+		"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd.\"}\n"));
+}
+
+static void json_long(void)
+{
+	static char line[RELAY_LINE_MAX + 5];
+	memset(line, 1, sizeof(line));
+	pass(line, sizeof(line));
+	got[got_length] = 0;
+	assert(strstr(got, "\\u0001\",\"partial\":true}\n{"));
+}
+
+/* Nobody reads: the service's own pipe fills up. Then all of it arrives. */
+static void back_pressure(void)
+{
+	struct relay *relay[2];
+	int fd[2] = { service("a", &relay[0]), service("b", &relay[1]) };
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	size_t lines[2] = { 0, 0 };
+
+	for (int idle = 0; idle < 20; idle++) {
+		for (int i = 0; i < 2; i++) {
+			while (write(fd[i], "0123456789abcde\n", 16) == 16) {
+				lines[i]++;
+				idle = 0;
+			}
+			assert(errno == EAGAIN);
+		}
+		turn();
+	}
+	assert((lines[0] + lines[1]) * 16 < 512 * 1024);
+	assert(fcntl(STDOUT_FILENO, F_GETFL) == flags); /* it is not ours alone */
+
+	close(fd[0]);
+	close(fd[1]);
+	int64_t end = loop_time() + PATIENCE;
+	while (!relay_drained(relay[0]) || !relay_drained(relay[1]) || read_some()) {
+		assert(loop_time() < end);
+		read_some();
+		turn();
+	}
+	size_t seen[2] = { 0, 0 };
+	for (char *p = got; p < got + got_length; p += 19) {
+		assert(p[0] == 'a' || p[0] == 'b');
+		assert(memcmp(p + 1, ": 0123456789abcde\n", 18) == 0);
+		seen[p[0] - 'a']++;
+	}
+	assert(seen[0] == lines[0] && seen[1] == lines[1]);
+}
+
+/* A reader that has gone: the service goes on, as with /dev/null. */
+static void no_reader(void)
+{
+	sigset_t pipe_only;
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &pipe_only, NULL);
+	close(reader);
+	reader = -1;
+	static char much[BIG];
+	memset(much, '\n', sizeof(much));
+	pass(much, sizeof(much));
+	assert(got_length == 0);
+}
+
+static void tail(void)
+{
+	static char text[200000], copy[RELAY_TAIL_MAX];
+	struct relay *relay;
+	int fd = service("a", &relay);
+	assert(relay_tail_size(relay) == 0 && relay_tail(relay, copy, sizeof(copy)) == 0);
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = i % 10 == 9 ? '\n' : (char)('a' + i % 23);
+	for (size_t done = 0; done < sizeof(text);) {
+		ssize_t n = write(fd, text + done, done < 50000 ? 1000 : sizeof(text) - done);
+		done += n > 0 ? (size_t)n : 0;
+		turn();
+		read_some();
+	}
+	int64_t end = loop_time() + PATIENCE;
+	while (memcmp(copy, text + sizeof(text) - sizeof(copy), sizeof(copy)) != 0) {
+		assert(loop_time() < end);
+		turn();
+		read_some();
+		assert(relay_tail(relay, copy, sizeof(copy)) == sizeof(copy));
+	}
+	char last[4];
+	assert(relay_tail(relay, last, 4) == 4 && memcmp(last, text + sizeof(text) - 4, 4) == 0);
+	close(fd);
+}
+
+/* What is in the pipes at the end comes out, although their ends never come. */
+static void flush(void)
+{
+	struct relay *relay[2];
+	int fd[2] = { service("a", &relay[0]), service("b", &relay[1]) };
+	assert(write(fd[0], "one\ntw", 6) == 6 && write(fd[1], "three\n", 6) == 6);
+	relay_release(relay[1]);
+	relay_flush(loop_time() + PATIENCE);
+	read_some();
+	EXPECT("b: three\na: one\na: tw\n");
+}
+
+/* ... but not for ever. */
+static void flush_deadline(void)
+{
+	struct relay *relay;
+	int fd = service("a", &relay);
+	while (write(fd, "0123456789abcde\n", 16) == 16 || loop_turn(LOOP_NOW) > 0)
+		;
+	relay_flush(loop_time() + 50 * NSEC_PER_MSEC);
+	assert(!relay_drained(relay));
+}
+
+/* ---- the same in cmocka's words */
+
+#define CASE(name, format)                    \
+	static void test_##name(void **state) \
+	{                                     \
+		(void)state;                  \
+		in_child(format, name);       \
+	}
+
+CASE(prefix, "prefix")
+CASE(plain_bytes, "plain")
+CASE(long_lines, "plain")
+CASE(long_utf8, "plain")
+CASE(json, "json")
+CASE(json_long, "json")
+CASE(back_pressure, "prefix")
+CASE(no_reader, "prefix")
+CASE(tail, "prefix")
+CASE(flush, "prefix")
+CASE(flush_deadline, "prefix")
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prefix),         cmocka_unit_test(test_plain_bytes),
+		cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_long_utf8),
+		cmocka_unit_test(test_json),           cmocka_unit_test(test_json_long),
+		cmocka_unit_test(test_back_pressure),  cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_tail),           cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_flush_deadline),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
