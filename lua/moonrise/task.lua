@@ -227,6 +227,14 @@ function Task:cancel()
   end
 end
 
+--- End it without asking: it is closed where it stands, so no pcall can catch it;
+-- its to-be-closed variables run, but can't wait.
+function Task:abort()
+  if self.done or self == current then return end
+  self.closing = true
+  if self.parked then wake(self, self.ticket) end
+end
+
 local function close(task)
   local ok, err = coroutine.close(task.co)
   finish(task, false, ok and CANCELLED or describe_error(err))
