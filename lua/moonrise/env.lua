@@ -27,7 +27,7 @@ local ENOENT, ENOTDIR = 2, 20
 local SECRETS = "/run/secrets"
 local FILE_LIMIT = 1 << 20
 
-local declared = {} -- every setting read, in order: { name =, setting =, where = }
+local declared = {} -- every setting read, in order: { name =, setting =, value =, where = }
 local secrets = {}  -- NAME -> the secret object, or false when it has no value
 
 -- ---- the sources
@@ -171,13 +171,14 @@ function M.read(wanted)
       faults[#faults + 1] = wrong
       value = placeholder(entry)
     end
-    values[entry.name] = remember(entry, value)
+    entry.value = remember(entry, value)
+    values[entry.name] = entry.value
   end
   if #faults > 0 then report(faults) end
   return strict.readonly(values, "setting", wanted)
 end
 
---- Every setting that has been read: { name =, setting =, where = }, in order.
+--- Every setting that has been read: { name =, setting =, value =, where = }, in order.
 function M.declared() return declared end
 
 -- ---- what children get
