@@ -1,0 +1,147 @@
+--- What `moonrise status` says: the container and its services, as text or JSON.
+-- @module moonrise.status
+local loop = require "sys.loop"
+local boot = require "moonrise.boot"
+local supervisor = require "moonrise.supervisor"
+
+local M = {}
+
+-- Not a word to worry about: it runs, or nobody wants it to.
+local AT_REST = { ready = true, reloading = true, stopped = true }
+
+local IS_UP = { ready = true, reloading = true }
+
+-- The names that a waiting service waits for.
+local function waits_for(service)
+  local names = {}
+  for _, other in ipairs(service.state == "waiting" and service.after or {}) do
+    if not IS_UP[other.state] then names[#names + 1] = other.name end
+  end
+  return names
+end
+
+local function describe(service, now)
+  local last = service.last
+  return {
+    name = service.name,
+    state = service.state,
+    seconds = now - service.since,
+    pid = service.pid,
+    restarts = service.restarts,
+    essential = service.options.essential,
+    waits_for = waits_for(service),
+    status_text = service.status_text,
+    last_exit = last and { how = last.how, number = last.number, status = last.status },
+    last_exit_text = last and service:how_it_ended(),
+    fault = service.fault and tostring(service.fault),
+  }
+end
+
+--- Everything there is to say.
+-- @treturn table state, seconds (in that state), services = { ... } in the order of
+--   their declaration
+function M.collect()
+  local now, services = loop.now(), {}
+  for i, service in ipairs(supervisor.list) do services[i] = describe(service, now) end
+  return {
+    state = boot.state,
+    seconds = now - boot.since,
+    failure = boot.failure and tostring(boot.failure),
+    services = services,
+  }
+end
+
+local UNITS = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } }
+
+--- Seconds as people say them, in at most two units: "2min 3s".
+function M.time(seconds)
+  local rest = math.floor(seconds)
+  local parts = {}
+  for i, unit in ipairs(UNITS) do
+    local count = rest // unit[1]
+    if count > 0 or (#parts == 0 and i == #UNITS) then
+      parts[#parts + 1] = count .. unit[2]
+      rest = rest - count * unit[1]
+    elseif #parts > 0 then
+      break
+    end
+    if #parts == 2 then break end
+  end
+  return table.concat(parts, " ")
+end
+
+local function note(service)
+  if #service.waits_for > 0 then return "waits for " .. table.concat(service.waits_for, ", ") end
+  if service.state == "failed" and service.fault then return service.fault end
+  return service.status_text or service.last_exit_text or ""
+end
+
+local function row(service)
+  return {
+    service.name, service.state, M.time(service.seconds), service.pid and tostring(service.pid) or "-",
+    tostring(service.restarts), note(service),
+  }
+end
+
+-- Columns as wide as their widest entry; the last one as it is.
+local function align(rows)
+  local widths, lines = {}, {}
+  for _, cells in ipairs(rows) do
+    for i, cell in ipairs(cells) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+  end
+  for n, cells in ipairs(rows) do
+    local line = {}
+    for i, cell in ipairs(cells) do line[i] = cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell)) end
+    lines[n] = table.concat(line, "  "):gsub("%s+$", "")
+  end
+  return table.concat(lines, "\n")
+end
+
+-- A fault may have several lines; a table has one for each.
+local function flatten(text) return (text:gsub("%s*\n%s*", "; ")) end
+
+--- The table for people.
+function M.text(data)
+  local head = ("container: %s for %s%s\n"):format(data.state, M.time(data.seconds),
+    data.failure and " (" .. flatten(data.failure) .. ")" or "")
+  if #data.services == 0 then return head end
+  local rows = { { "SERVICE", "STATE", "FOR", "PID", "RESTARTS", "" } }
+  for _, service in ipairs(data.services) do
+    local cells = row(service)
+    cells[#cells] = flatten(cells[#cells])
+    rows[#rows + 1] = cells
+  end
+  return head .. align(rows) .. "\n"
+end
+
+local ORDER = {
+  "name", "state", "seconds", "failure", "services", "pid", "restarts", "essential", "waits_for", "status_text",
+  "last_exit", "how", "number", "status", "last_exit_text", "fault",
+}
+
+--- The same for programs.
+function M.json(data)
+  local array = { __jsontype = "array" }
+  setmetatable(data.services, array)
+  for _, service in ipairs(data.services) do setmetatable(service.waits_for, array) end
+  return require("dkjson").encode(data, { indent = true, keyorder = ORDER }) .. "\n"
+end
+
+--- Is the container ready, with every service that matters up? If not, why, in one line.
+-- @treturn bool
+-- @treturn string
+function M.is_healthy()
+  local troubled = {}
+  for _, service in ipairs(supervisor.list) do
+    if service.options.essential and not AT_REST[service.state] then
+      troubled[#troubled + 1] = ("%s is %s"):format(service.name, service.state)
+    end
+  end
+  if boot.state == "ready" and #troubled == 0 then return true end
+  if boot.state ~= "ready" then
+    table.insert(troubled, 1, ("%s for %s"):format(boot.state, M.time(loop.now() - boot.since)))
+  end
+  return false, "not ready: " .. table.concat(troubled, ", ")
+end
+
+return M
