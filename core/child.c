@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 
 #define BUCKETS 256
-#define REAP_BATCH 1024
 
 static struct child *table[BUCKETS];
 static int stop_options; /* WSTOPPED once anybody asked: stops cost a wake-up each */
@@ -103,7 +102,7 @@ static void tell(const siginfo_t *info)
 
 bool child_reap(void)
 {
-	for (int i = 0; i < REAP_BATCH; i++) {
+	for (int i = 0; i < CHILD_REAP_BATCH; i++) {
 		siginfo_t info = { 0 };
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | stop_options) < 0)

@@ -39,8 +39,9 @@ void child_watch_strangers(void (*ended)(pid_t pid, const struct child_end *end)
 /* Forget an owner that goes away first; the process is reaped all the same. */
 void child_forget(struct child *child);
 
-/* Reap what has ended, at most a bounded number a call (a fork storm must not
- * keep the loop from its other work); true when there may be more. */
+/* Reap what has ended, but no more than this in one call: a fork storm must not
+ * keep the loop from its other work. true when there may be more. */
+#define CHILD_REAP_BATCH 1024
 bool child_reap(void);
 
 /* true while any child, known or unknown, lives or waits to be reaped. */

@@ -175,7 +175,7 @@ static bool somebody_listens(const char *path)
 {
 	auto_close int fd = net_connect_unix(path);
 
-	return fd >= 0 || fd == -EAGAIN; /* -EAGAIN: its queue is full */
+	return fd != -ECONNREFUSED; /* in doubt (its queue is full, no access) yes */
 }
 
 /* What an earlier run left behind. Anything but a socket stays: it is not ours. */
