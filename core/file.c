@@ -320,6 +320,14 @@ int file_copy(const char *from, const char *to, const struct file_attr *attr)
 	return put(to, &content, &with_mode);
 }
 
+int file_open_append(const char *path)
+{
+	auto_place struct place place = NO_PLACE;
+	int r = walk_to(path, WALK_FOLLOW, &place);
+
+	return r < 0 ? r : open_regular(&place, O_WRONLY | O_APPEND | O_CREAT, 0666);
+}
+
 static int append_and_sync(int fd, const void *data, size_t size)
 {
 	off_t old = lseek(fd, 0, SEEK_END);

@@ -28,6 +28,9 @@ struct file_attr {
 
 /* A descriptor for reading; -EOPNOTSUPP unless it is a regular file. */
 int file_open(const char *path);
+
+/* For adding to it, and made when missing. */
+int file_open_append(const char *path);
 int file_open_folder(const char *path);
 
 /* In place where the target is a mount point itself (/etc/resolv.conf in a
