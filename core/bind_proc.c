@@ -3,7 +3,7 @@
  *
  *     spawn{ path=, argv={}, env={"K=V"}|nil, cwd=, umask=, nice=, oom_score=,
  *            limits={ nofile={soft,hard} }, uid=, gid=, groups={}, caps={names}|nil,
- *            no_new_privs=, session=true, tty=, fds={ [0]=fd, ... } }
+ *            no_new_privs=, session=true, tty=, sweep=, fds={ [0]=fd, ... } }
  *         -> child | nil, "stage subject: reason", errno, stage
  *     child:id() child:pid() child:kill(signal) child:kill_group(signal)
  *     find(name, search_path) -> path | nil, reason, errno
@@ -11,7 +11,8 @@
  *     environ() -> { K = "V" }
  *
  * A child's end arrives as the event "child" with its id, also when the userdata
- * is gone by then. */
+ * is gone by then. With `sweep`, what is left of its process group is killed
+ * before anybody hears of it: its workers must not hold the port of the next. */
 #include "bind.h"
 #include "child.h"
 #include "signal.h"
@@ -33,6 +34,7 @@ struct process {
 	struct child child;
 	unsigned id;
 	pid_t pid;
+	bool sweep;
 	struct handle *handle; /* NULL: Lua has let go of it */
 };
 
@@ -46,6 +48,9 @@ static void process_ended(struct child *child, const struct child_end *end)
 {
 	struct process *process = container_of(child, struct process, child);
 
+	/* Right after the reaping: a group that has members keeps its number. */
+	if (process->sweep)
+		(void)kill(-process->pid, SIGKILL);
 	(void)bind_push_event(&(struct bind_event){ .kind = EVENT_CHILD,
 						    .id = process->id,
 						    .a = (int)end->how,
@@ -363,7 +368,8 @@ static int fail_spawn(lua_State *L, const struct spawn_error *error)
 }
 
 /* Nothing raises between the fork and the adoption. */
-static pid_t start(const struct spawn_plan *plan, struct handle *handle, struct spawn_error *error)
+static pid_t start(const struct spawn_plan *plan, bool sweep, struct handle *handle,
+		   struct spawn_error *error)
 {
 	auto_free struct process *process = calloc(1, sizeof(*process));
 
@@ -373,6 +379,7 @@ static pid_t start(const struct spawn_plan *plan, struct handle *handle, struct 
 	}
 	pid_t pid = spawn_start(plan, error);
 	if (pid > 0) {
+		process->sweep = sweep;
 		adopt(handle, process, pid);
 		process = NULL;
 	}
@@ -387,12 +394,13 @@ static int l_spawn(lua_State *L)
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
 	fill_plan(L, &plan);
+	bool sweep = option_bool(L, "sweep", false) && plan.new_session;
 	struct handle *handle = new_handle(L);
 	int r = cred_prepare(&plan.cred);
 	if (r < 0)
 		error = (struct spawn_error){ .stage = "capabilities", .error = -r };
 	else
-		r = start(&plan, handle, &error);
+		r = start(&plan, sweep, handle, &error);
 	cred_plan_done(&plan.cred);
 	return r < 0 ? fail_spawn(L, &error) : 1;
 }

@@ -38,7 +38,7 @@ M.STOPS = {
   ["RTMIN+3"] = true, ["RTMIN+4"] = true, ["RTMIN+5"] = true, ["RTMIN+6"] = true,
 }
 
-local script_task, exit_status, finished
+local script_task, exit_status, stop_deadline, finished
 
 local function enter(state)
   M.state, M.since = state, loop.now()
@@ -56,10 +56,11 @@ end
 local function stop_in_order()
   -- The last KILL goes out a little early: `docker stop` counts the same seconds.
   local patience = M.stop_timeout - math.min(0.5, M.stop_timeout / 10)
-  local deadline = task.after(patience, supervisor.kill_all)
+  stop_deadline = loop.now() + patience
+  local killer = task.at(stop_deadline, supervisor.kill_all)
   cancel_script()
   local in_time = supervisor.stop_all()
-  deadline:cancel()
+  killer:cancel()
   if exit_status == 0 and not in_time then exit_status = 137 end
   finished = true
 end
@@ -201,8 +202,10 @@ end
 
 --- Run the init to its end.
 -- @treturn int exit status
+-- @treturn number seconds that are left for processes which no service owns
 function M.main()
   M.globals = make_globals()
+  coroutine.resume, coroutine.wrap, coroutine.close = task.resume, task.wrap, host.close
   if host.mode ~= "boot" then
     return require("moonrise.rehearse").main(run_script)
   end
@@ -210,7 +213,7 @@ function M.main()
   script_task = task.spawn("boot", run_script)
   script_task.on_end = script_ended
   task.run(function() return finished end)
-  return exit_status
+  return exit_status, math.max(0, stop_deadline - loop.now())
 end
 
 return M

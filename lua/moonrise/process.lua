@@ -242,9 +242,10 @@ end
 --- Start a process by checked options.
 -- @tparam table options from check()
 -- @func ended called in the scheduler with "exited"|"killed"|"dumped" and the number
+-- @bool sweep kill what it leaves behind in its process group
 -- @treturn table process: child, pid, relays (by stream), out, err (pipes to capture), input
 -- @raise a fault that says at which stage it failed, and why
-function M.spawn(options, ended)
+function M.spawn(options, ended, sweep)
   local user = account(options)
   local env = environment(options, user)
   local path = find(options, env)
@@ -258,7 +259,7 @@ function M.spawn(options, ended)
     umask = options.umask and number_in(options.umask, 8, "'umask' of " .. options.name),
     nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
     uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
-    caps = options.caps, no_new_privs = options.no_new_privs, tty = options.tty,
+    caps = options.caps, no_new_privs = options.no_new_privs, tty = options.tty, sweep = sweep,
     fds = setmetatable(fds, { __close = close_all }),
   }
   if not child then

@@ -174,7 +174,7 @@ local function watch_ready(self)
 end
 
 function actions.spawn(self)
-  local ok, result = pcall(process.spawn, self.options, function(how, number) ended(self, how, number) end)
+  local ok, result = pcall(process.spawn, self.options, function(how, number) ended(self, how, number) end, true)
   if not ok then
     self.fault = result
     if fault.is_fault(result) then result.where = self.where end

@@ -152,6 +152,8 @@ local function park(deadline)
 end
 Timer.__close = Timer.cancel
 
+-- The handler of a task's errors: an error object with a traceback, whatever was
+-- raised.
 local function describe_error(err)
   local fault = require "moonrise.fault"
   if err == CANCELLED then return err end
@@ -236,7 +238,7 @@ function Task:abort()
 end
 
 local function close(task)
-  local ok, err = coroutine.close(task.co)
+  local ok, err = host.close(task.co)
   finish(task, false, ok and CANCELLED or describe_error(err))
 end
 
@@ -322,7 +324,7 @@ function M.resume(co, ...) return pass_on(co, host.raw_resume(co, ...)) end
 
 local function raise_unless(co, ok, ...)
   if ok then return ... end
-  coroutine.close(co)
+  host.close(co)
   error(..., 0)
 end
 
