@@ -23,6 +23,8 @@
 
 #include <string.h>
 
+#define OVERDUE "used the CPU for too long where it cannot be suspended"
+
 static lua_State *volatile running;
 static bool preempted;
 static unsigned closing; /* to-be-closed variables run: no yield out of these */
@@ -38,7 +40,7 @@ static void end_slice(lua_State *L, lua_Debug *activation)
 		return;
 	}
 	if (guard_overdue())
-		luaL_error(L, "used the CPU for too long where it cannot be suspended");
+		luaL_error(L, OVERDUE);
 	lua_sethook(L, NULL, 0, 0);
 }
 
@@ -72,7 +74,7 @@ static const char *resume(lua_State *L, lua_State *co, int count, int *ret_count
 	return by_hook ? "preempted" : "yield";
 }
 
-static int l_raw_resume(lua_State *L)
+static int resume_with_values(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, 1);
 	int count = lua_gettop(L) - 1;
@@ -87,16 +89,25 @@ static int l_raw_resume(lua_State *L)
 		return luaL_error(L, "too many results to resume");
 	}
 	lua_xmove(co, L, count);
-	/* What could not be suspended in `co` must not go on outside it. */
-	if (guard_overdue() && (closing || !lua_isyieldable(L)))
-		return luaL_error(L, "used the CPU for too long where it cannot be suspended");
 	return count + 1;
+}
+
+/* What could not be suspended inside the coroutine must not go on outside it. */
+static int l_raw_resume(lua_State *L)
+{
+	int count = resume_with_values(L);
+
+	if (guard_overdue() && (closing || !lua_isyieldable(L)))
+		return luaL_error(L, OVERDUE);
+	return count;
 }
 
 static int l_resume(lua_State *L)
 {
 	guard_new_slice();
-	return l_raw_resume(L);
+	int count = resume_with_values(L);
+	guard_new_slice();
+	return count;
 }
 
 static int l_close(lua_State *L)

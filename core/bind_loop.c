@@ -12,7 +12,6 @@
 #include "signal.h"
 #include "util.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -52,19 +51,21 @@ static int64_t deadline_in(lua_Number seconds)
 	return ns < (lua_Number)(LOOP_FOREVER - now) ? now + (int64_t)ns : LOOP_FOREVER;
 }
 
+/* With an event there already, what else has happened is looked at, not waited for. */
 static int l_wait(lua_State *L)
 {
-	int64_t deadline =
-		lua_isnoneornil(L, 1) ? LOOP_FOREVER : deadline_in(luaL_checknumber(L, 1));
+	int64_t deadline = LOOP_FOREVER;
 	int r;
 
+	if (!lua_isnoneornil(L, 1))
+		deadline = deadline_in(luaL_checknumber(L, 1));
 	check_main_thread(L);
 	guard_pause();
 	do
-		r = loop_turn(deadline);
-	while ((r >= 0 || r == -EINTR) && !bind_first_event() && loop_time() < deadline);
+		r = loop_turn(bind_first_event() ? LOOP_NOW : deadline);
+	while (r >= 0 && !bind_first_event() && loop_time() < deadline);
 	guard_resume();
-	return r < 0 && r != -EINTR ? luaL_error(L, "the loop failed: %s", strerror(-r)) : 0;
+	return r < 0 ? luaL_error(L, "the loop failed: %s", strerror(-r)) : 0;
 }
 
 static int push_signal(lua_State *L, const struct bind_event *e)
@@ -121,7 +122,7 @@ static int push_warning(lua_State *L, const struct bind_event *e)
 }
 
 static int (*const push[])(lua_State *, const struct bind_event *) = {
-	[EVENT_SIGNAL] = push_signal,	[EVENT_CHILD] = push_child,	[EVENT_READY] = push_ready,
+	[EVENT_SIGNAL] = push_signal,   [EVENT_CHILD] = push_child,     [EVENT_READY] = push_ready,
 	[EVENT_CONTROL] = push_control, [EVENT_WARNING] = push_warning,
 };
 
@@ -164,7 +165,7 @@ static int l_unwatch(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{ "now", l_now },     { "realtime", l_realtime }, { "wait", l_wait }, { "next", l_next },
-	{ "watch", l_watch }, { "unwatch", l_unwatch },	  { NULL, NULL },
+	{ "watch", l_watch }, { "unwatch", l_unwatch },   { NULL, NULL },
 };
 
 int bind_open_loop(lua_State *L)

@@ -6,8 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-static size_t limit, used;
-static bool reserve_open;
+static size_t limit, used, reserve;
 static volatile sig_atomic_t busy;
 
 void memory_set_limit(size_t bytes)
@@ -17,7 +16,7 @@ void memory_set_limit(size_t bytes)
 
 size_t memory_limit(void)
 {
-	return reserve_open ? limit + MEMORY_RESERVE : limit;
+	return limit;
 }
 
 size_t memory_used(void)
@@ -27,7 +26,7 @@ size_t memory_used(void)
 
 void memory_open_reserve(void)
 {
-	reserve_open = true;
+	reserve = MEMORY_RESERVE;
 }
 
 bool memory_busy(void)
@@ -42,7 +41,7 @@ void *memory_allocate(void *data, void *block, size_t old_size, size_t new_size)
 	(void)data;
 	if (!block)
 		old_size = 0; /* Lua passes the kind of object instead */
-	if (new_size > old_size && new_size - old_size > memory_limit() - used)
+	if (new_size > old_size && new_size - old_size > limit + reserve - used)
 		return NULL;
 	busy = 1;
 	if (new_size == 0)
