@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define NET_ADDRESS_SIZE  64
+#define NET_ADDRESS_SIZE 64
 #define NET_MAX_ADDRESSES 8
 
 /* Numbers, /etc/hosts, and localhost even where that does not name it. Count of

@@ -20,7 +20,7 @@ struct tap {
 	int in;
 	int calls;
 	struct loop_source *removes; /* what its `ready` removes */
-	bool nests;		     /* its `ready` turns the loop */
+	bool nests;                  /* its `ready` turns the loop */
 };
 
 static void tap_ready(struct loop_source *source, uint32_t events)
