@@ -136,7 +136,7 @@ static void free_client(struct client *client)
 
 static void tell(int id, char kind)
 {
-	on_frame(id, &(struct control_frame){ .kind = kind });
+	on_frame(id, &(struct control_frame){ .kind = kind, .payload = "" });
 }
 
 /* The owner has to be told, unless it asked for the end itself. */
@@ -287,7 +287,7 @@ static void refuse(struct client *client, const char *text)
 static void finish_frame(struct client *client)
 {
 	auto_free char *payload = client->payload;
-	struct control_frame frame = { client->kind, payload, client->length };
+	struct control_frame frame = { client->kind, payload ? payload : "", client->length };
 
 	client->payload = NULL;
 	client->got = 0;
