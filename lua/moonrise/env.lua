@@ -37,9 +37,15 @@ local function reason_of(why)
   return why:match("([^:]+)$"):gsub("^ ", "")
 end
 
+local function without_line_ends(text)
+  local last = #text
+  while last > 0 and text:find("^[\r\n]", last) do last = last - 1 end
+  return text:sub(1, last)
+end
+
 local function read_file(path, shown)
   local text, why, errno = sys_file.read(path, FILE_LIMIT)
-  if text then return text:gsub("[\r\n]+$", ""), shown end
+  if text then return without_line_ends(text), shown end
   return nil, ("is missing: cannot read %s: %s"):format(shown, reason_of(why)), errno
 end
 

@@ -7,6 +7,10 @@ local duration = require "moonrise.duration"
 
 local M = {}
 
+-- Patterns may take time in the square of a text's length, and PID 1 has none: only
+-- the types of any text (`is_long`) take more than this.
+local LONGEST = 4096
+
 local function length(text) return utf8.len(text) or #text end
 local function count(list) return #list end
 local function itself(value) return value end
@@ -63,12 +67,18 @@ local function parse_enum(text, setting)
   end
 end
 
+-- In linear time; "^%s*(.-)%s*$" is not.
+local function trim(text)
+  local first = text:find("%S")
+  return first and text:match("^.*%S", first) or ""
+end
+
 local function parse_list(text, setting)
   local result = {}
   local from = 1
   repeat
     local first, last = text:find(setting.separator, from, true)
-    local item = text:sub(from, (first or 0) - 1):match("^%s*(.-)%s*$")
+    local item = trim(text:sub(from, (first or 0) - 1))
     if item ~= "" then
       local value = M.parse(setting.of, item)
       if value == nil then return nil, item end
@@ -106,11 +116,11 @@ end
 M.TYPES = {
   string = {
     options = { min = "integer", max = "integer", pattern = "string", empty = "boolean" },
-    parse = itself, measure = length, takes = text_takes("a text"), example = "text",
+    is_long = true, parse = itself, measure = length, takes = text_takes("a text"), example = "text",
   },
   secret = {
     options = { min = "integer", max = "integer", pattern = "string", empty = "boolean" },
-    parse = itself, measure = length, takes = text_takes("a secret"), example = "secret",
+    is_long = true, parse = itself, measure = length, takes = text_takes("a secret"), example = "secret",
   },
   int = {
     options = { min = "integer", max = "integer" },
@@ -162,7 +172,7 @@ M.TYPES = {
   },
   list = {
     options = { min = "integer", max = "integer", of = "string|table", separator = "string", empty = "boolean" },
-    parse = parse_list, measure = count, takes = list_takes,
+    is_long = true, parse = parse_list, measure = count, takes = list_takes,
   },
 }
 
@@ -180,7 +190,7 @@ end
 -- @return the value, or nil and in a list the item that is wrong
 function M.parse(setting, text)
   local kind = M.TYPES[setting.type]
-  if text:find("\0", 1, true) then return nil end
+  if text:find("\0", 1, true) or #text > LONGEST and not kind.is_long then return nil end
   local value, item = kind.parse(text, setting)
   if value == nil then return nil, item end
   if not is_within(kind, setting, value) then return nil end

@@ -74,6 +74,14 @@ describe("env.read", function()
     assert.same({ "variable", "file", "credential", "secret", 7 }, { cfg.A, cfg.B, cfg.C, cfg.D, cfg.E })
   end)
 
+  it("drops line ends at the end of a file only, however many", function()
+    local newlines = ("\n"):rep(1 << 18)
+    files = { ["/run/secrets/A"] = newlines .. "x" .. newlines, ["/run/secrets/B"] = newlines }
+    local cfg = env.read { A = {}, B = {} }
+    assert.is_true(cfg.A == newlines .. "x")
+    assert.equal("", cfg.B)
+  end)
+
   it("takes an empty text for nothing, but not for a string", function()
     environ = { NAME = "", PORT = "", LIST = "", EMPTY_LIST = "" }
     local cfg = env.read {

@@ -83,6 +83,25 @@ describe("the type", function()
       { a = { "a" }, ["a,b"] = { "a", "b" } }, { "", "a,c", "a,b,a" })
   end)
 
+  it("takes any bytes calmly, and many of them quickly", function()
+    math.randomseed(20)
+    local alphabet = 'a1-.,=+#\\"/: \n\0\255KMs'
+    local texts = {}
+    for i = 1, 500 do
+      local bytes = {}
+      for j = 1, math.random(0, 12) do
+        local at = math.random(#alphabet)
+        bytes[j] = alphabet:sub(at, at)
+      end
+      texts[i] = table.concat(bytes)
+    end
+    for _, unit in ipairs { "1", " ", "a", ",", "\\", "\n", "\255" } do texts[#texts + 1] = unit:rep(1 << 20) .. "x" end
+    for name in pairs(types.TYPES) do
+      local checked = setting { type = name, values = name == "enum" and { "a" } or nil }
+      for _, text in ipairs(texts) do types.parse(checked, text) end
+    end
+  end)
+
   it("says what it takes", function()
     local cases = {
       ["a whole number from 1 to 10"] = { type = "int", min = 1, max = 10 },
