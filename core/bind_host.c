@@ -46,7 +46,9 @@ static void end_slice(lua_State *L, lua_Debug *activation)
 
 void bind_host_overrun(void)
 {
-	if (running)
+	/* Once: lua_sethook visits every frame, and on a deep stack that takes longer
+	 * than it is to the next tick. */
+	if (running && !lua_gethookmask(running))
 		lua_sethook(running, end_slice, LUA_MASKCOUNT, 1);
 }
 

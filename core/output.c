@@ -33,11 +33,15 @@ struct output {
 	void (*room)(void);
 	bool in_loop, waits, gone;
 	size_t start, end; /* what waits in `queue` */
-	/* Untouched pages cost nothing, and PID 1 never lacks this memory. */
-	char queue[OUTPUT_QUEUE_MAX + OUTPUT_RECORD_MAX];
+	char *queue;
 };
 
-static struct output outputs[2] = { { .source.fd = -1 }, { .source.fd = -1 } };
+/* Untouched pages cost nothing, and PID 1 never lacks this memory. */
+static char queues[2][OUTPUT_QUEUE_MAX + OUTPUT_RECORD_MAX];
+static struct output outputs[2] = {
+	{ .source.fd = -1, .queue = queues[0] },
+	{ .source.fd = -1, .queue = queues[1] },
+};
 
 /* ---- one write that does not block: bytes or -errno */
 
@@ -128,7 +132,7 @@ char *output_reserve(struct output *o, size_t size)
 	size_t used = o->end - o->start;
 	if (used > 0 && used + size > OUTPUT_QUEUE_MAX)
 		return NULL;
-	if (o->end + size > sizeof(o->queue)) {
+	if (o->end + size > sizeof(queues[0])) {
 		memmove(o->queue, o->queue + o->start, used);
 		o->start = 0;
 		o->end = used;

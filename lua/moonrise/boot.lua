@@ -184,7 +184,9 @@ local function load_script()
   if not text then fault.raise(STATUS.no_script, "cannot read the script: %s", reason) end
   if not text:find("%S") then fault.raise(STATUS.script, "the script %s is empty", path) end
   local chunk, message = load(text:gsub("^#[^\n]*", "", 1), "@" .. path, "t", M.globals)
-  if not chunk then fault.raise(STATUS.script, "%s", message) end
+  if not chunk then
+    fault.raise(STATUS.script, "%s", message:find(path, 1, true) and message or path .. ": " .. message)
+  end
   return chunk
 end
 

@@ -20,12 +20,12 @@ local function seconds(value, what) return require("moonrise.duration").seconds(
 M.run = process.run
 
 --- Declare a service without starting it.
-M.service = supervisor.declare
+function M.service(options) return supervisor.declare(options) end
 
 --- Start a service and wait until it is ready.
 function M.start(options)
   if supervisor.is_service(options) then return options:start() end
-  return supervisor.declare(options):start()
+  return supervisor.declare(options, "start"):start()
 end
 
 -- Split what all() and any() got into services and functions.

@@ -368,8 +368,10 @@ function Service:__tostring()
 end
 
 --- Declare a service. See moonrise-boot(5).
-function M.declare(options)
-  options = process.check("service", options, SERVICE_OPTIONS)
+-- @tparam table options
+-- @string[opt="service"] word the word of the script, for messages
+function M.declare(options, word)
+  options = process.check(word or "service", options, SERVICE_OPTIONS)
   if M.by_name[options.name] then
     fault.raise(STATUS.script, "there is a service '%s' already; give this one another 'name'", options.name)
   end

@@ -455,7 +455,7 @@ def test_lua_paths_of_the_environment_are_ignored(boot, tmp_path):
     (tmp_path / "evil.lua").write_text("error('loaded')")
     c = boot('''
         local ok, err = pcall(require, "evil")
-        require("moonrise").exit(not ok and tostring(err):find("not found") and 0 or 1)
+        require("moonrise").exit(not ok and tostring(err):find("no module 'evil'") and 0 or 1)
     ''', env={"LUA_PATH": str(tmp_path) + "/?.lua", "LUA_PATH_5_4": str(tmp_path) + "/?.lua"})
     assert c.wait() == 0, c.err
 
