@@ -13,9 +13,11 @@
 #include <stdint.h>
 #include <string.h>
 
+/* "ERRNO PATH: reason" on stderr */
 static int complain(const char *path, const char *below, int error)
 {
-	fprintf(stderr, "%s%s%s: %s\n", path, below[0] ? "/" : "", below, strerror(-error));
+	fprintf(stderr, "%d %s%s%s: %s\n", -error, path, below[0] ? "/" : "", below,
+		strerror(-error));
 	return 1;
 }
 
@@ -104,7 +106,7 @@ static const struct word {
 	int count; /* of arguments */
 	int (*run)(char **args);
 } words[] = {
-	{ "copy", 5, copy },	     { "hash", 1, hash },	   { "missing", 2, missing },
+	{ "copy", 5, copy },         { "hash", 1, hash },          { "missing", 2, missing },
 	{ "populate", 2, populate }, { "remove", 1, remove_tree }, { "sync", 1, sync_volume },
 };
 

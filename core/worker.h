@@ -5,7 +5,7 @@
 #ifndef MOONRISE_WORKER_H
 #define MOONRISE_WORKER_H
 
-/* argv[0] is "worker". 0, or 1 with the reason as one line on stderr. */
+/* argv[0] is "worker". 0, or 1 with one line on stderr: "ERRNO PATH: reason". */
 int worker_run(int argc, char **argv);
 
 #endif

@@ -30,14 +30,22 @@ local function is_in_volume(path)
   return false
 end
 
+local function status_of(path) return is_in_volume(path) and STATUS.volume or STATUS.script end
+
 --- Raise: "cannot WHAT: reason". Trouble with a volume has a status of its own.
 -- @string what "write /data/x"
 -- @string path
 -- @string why as sys.file says it: "path: reason"
 -- @int[opt] errno
 function M.fail(what, path, why, errno)
-  local reason = REASONS[errno] or why:match("^.*: (.*)$") or why
-  fault.raise(is_in_volume(path) and STATUS.volume or STATUS.script, "cannot %s: %s", what, reason)
+  fault.raise(status_of(path), "cannot %s: %s", what, REASONS[errno] or why:match("^.*: (.*)$") or why)
+end
+
+-- As `fail`, but a worker may stumble over a path that `what` does not name.
+local function fail_work(what, path, text)
+  local errno, where, reason = text:match("^(%d+) (.*): ([^\n]*)\n$")
+  fault.raise(status_of(path), "cannot %s: %s", what,
+    errno and where .. ": " .. (REASONS[tonumber(errno)] or reason) or text)
 end
 
 --- Call sys.file[word](...); in a rehearsal, only say it.
@@ -64,10 +72,7 @@ function M.work(what, path, ...)
   end
   table.move({ ... }, 1, select("#", ...), #command + 1, command)
   local result = require("moonrise.process").run(command)
-  if result.status ~= 0 then
-    fault.raise(is_in_volume(path) and STATUS.volume or STATUS.script, "cannot %s: %s", what,
-      result.stderr:gsub("\n$", ""))
-  end
+  if result.status ~= 0 then fail_work(what, path, result.stderr) end
   return result.stdout
 end
 
