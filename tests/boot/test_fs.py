@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""moonrise.fs in a boot script: each word, and what it says when the world refuses."""
+from moonrise import needs_root
+
+TMPFS = "mount -t tmpfs -o size=64k,mode=755 tmpfs /mnt\n"
+AS_ANYBODY = 'chmod 755 .\nexec setpriv --reuid 12345 --regid 0 --clear-groups "$@"\n'
+
+# Run the words that follow; `refused(f, ...)` prints the message.
+PRELUDE = """
+local init, fs = require "moonrise", require "moonrise.fs"
+local function refused(f, ...)
+  local ok, err = pcall(f, ...)
+  print(ok and "IT DID" or err)
+end
+"""
+
+
+def run(boot, script, **options):
+    c = boot(PRELUDE + script + "\ninit.exit(0)\n", **options)
+    status = c.wait()
+    assert status == 0, c.err
+    return c.out
+
+
+def test_words_for_content(boot):
+    out = run(boot, """
+        fs.write("file", "one\\n", { mode = "0640" })
+        fs.append("file", "two\\n")
+        fs.append("new", 3)
+        assert(fs.read("file") == "one\\ntwo\\n" and fs.read("new") == "3")
+        assert(fs.replace("file", "o", "%0") == 2 and fs.read("file") == "%0ne\\ntw%0\\n")
+        assert(fs.replace("file", "%%(%d)", "<%1>", { pattern = true }) == 2)
+        assert(fs.replace("file", "none", "x") == 0)
+        assert(fs.read("file") == "<0>ne\\ntw<0>\\n" and fs.stat("file").mode == "0640")
+
+        assert(fs.line("conf", "Listen 80") and not fs.line("conf", "Listen 80"))
+        assert(fs.line("conf", "User x") and fs.line("conf", "Listen 81", { match = "^Listen " }))
+        assert(not fs.line("conf", "Listen 81", { match = "^Listen " }))
+        assert(fs.read("conf") == "Listen 81\\nUser x\\n")
+        assert(fs.line("conf", "User x", { absent = true }) and not fs.line("conf", "User x", { absent = true }))
+        assert(fs.line("conf", "", { match = "^Lis", absent = true }) and fs.read("conf") == "")
+
+        fs.copy("file", "copy")
+        assert(fs.read("copy") == fs.read("file") and fs.stat("copy").mode == "0640")
+        fs.write("abc", "abc")
+        print(fs.hash("abc"))
+
+        fs.write("conf.in", "Listen {{PORT}}\\n")
+        assert(fs.render("conf.in", "conf", { PORT = 8080 }) and not fs.render("conf.in", "conf", { PORT = 8080 }))
+        assert(fs.read("conf") == "Listen 8080\\n")
+    """)
+    assert out == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
+
+
+def test_words_for_names(boot):
+    run(boot, """
+        fs.mkdir("a/b/c", { mode = "2750" })
+        fs.mkdir("a/b/c")
+        assert(fs.stat("a/b/c").mode == "2750" and fs.stat("a/b").type == "folder")
+        fs.link("nowhere", "a/link")
+        fs.link("b", "a/link")
+        assert(fs.stat("a/link").type == "folder" and fs.stat("a/link", { follow = false }).type == "link")
+        fs.write("a/x.conf", "")
+        fs.write("a/.hidden.conf", "")
+        assert(table.concat(fs.list("a"), " ") == ".hidden.conf b link x.conf")
+        assert(table.concat(fs.glob("a/*.conf"), " ") == "a/x.conf" and #fs.glob("none/*") == 0)
+        fs.move("a/x.conf", "a/y.conf")
+        fs.move("a/y.conf", "/run/y.conf")
+        assert(not fs.exists("a/y.conf") and fs.exists("/run/y.conf"))
+        fs.chmod("/run/y.conf", "600")
+        assert(fs.stat("/run/y.conf").mode == "0600" and fs.stat("none") == nil)
+        assert(fs.remove("a/link") and fs.exists("a/b") and not fs.remove("a/link"))
+        assert(fs.remove("a", { recursive = true }) and not fs.exists("a"))
+    """)
+
+
+@needs_root
+def test_owners(boot):
+    run(boot, """
+        fs.write("file", "", { owner = "www-data" })
+        assert(fs.stat("file").uid == 33 and fs.stat("file").gid == 33)
+        fs.write("file", "", { owner = 12, group = "daemon" })
+        assert(fs.stat("file").uid == 12 and fs.stat("file").gid == 1)
+        fs.write("file", "x")
+        assert(fs.stat("file").uid == 12 and fs.stat("file").gid == 1)
+        fs.chown("file", nil, 34)
+        fs.mkdir("folder", { owner = "www-data", group = 0, mode = "0770" })
+        assert(fs.stat("file").gid == 34 and fs.stat("folder").uid == 33 and fs.stat("folder").gid == 0)
+        fs.move("file", "/run/file")
+        assert(fs.stat("/run/file").uid == 12)
+    """)
+
+
+def test_mistakes_are_explained(boot):
+    out = run(boot, """
+        refused(fs.write, nil, "")
+        refused(fs.write, "x", {})
+        refused(fs.write, "x", "", { mode = 640 })
+        refused(fs.write, "x", "", { mode = "0999" })
+        refused(fs.write, "x", "", { mdoe = "0640" })
+        refused(fs.write, "x", "", { owner = "nobdy" })
+        refused(fs.read, "none")
+        refused(fs.read, "/")
+        refused(fs.read, "/dev/null")
+        refused(fs.copy, "none", "x")
+        refused(fs.hash, "none")
+        refused(fs.list, "none")
+        refused(fs.mkdir, "boot.lua")
+        refused(function() return fs.wriet end)
+        refused(fs.volume, "relative")
+        refused(fs.volume, "/mnt", { templat = "/x" })
+        refused(fs.volume, "/mnt", { dirs = { "../x" } })
+        refused(fs.volume, "/mnt", { dirs = { x = { mode = 7 } } })
+    """)
+    messages = [line.split("boot.lua:", 1)[1].split(": ", 1)[1] for line in out.splitlines()]
+    assert messages == [
+        "the path of fs.write is nil",
+        "fs.write takes a text to write, not a table",
+        "'mode' of fs.write is an integer; it takes octal digits in quotes, such as \"0640\"",
+        "'mode' of fs.write is \"0999\"; it takes octal digits in quotes, such as \"0640\"",
+        "unknown option 'mdoe' of fs.write; did you mean 'mode'?",
+        "'owner' of fs.write: there is no user 'nobdy'",
+        "cannot read none: No such file or directory",
+        "cannot read /: Is a directory",
+        "cannot read /dev/null: it is no regular file",
+        "cannot copy none to x: none: No such file or directory",
+        "cannot hash none: none: No such file or directory",
+        "cannot list none: No such file or directory",
+        "cannot make the folder boot.lua: there is a file",
+        "moonrise.fs has no word 'wriet'; did you mean 'write'?",
+        "the path of fs.volume is relative; it takes an absolute one",
+        "unknown option 'templat' of fs.volume; did you mean 'template'?",
+        "'dirs' of fs.volume has \"../x\"; it takes paths in the volume",
+        "'mode' of 'x' in 'dirs' of fs.volume is an integer; it takes octal digits in quotes, such as \"0640\"",
+    ]
+
+
+def test_an_unknown_name_in_a_template_ends_the_boot(boot):
+    c = boot("""
+        local fs = require "moonrise.fs"
+        fs.write("conf.in", "Listen {{PORT}}\\nServerName {{SERVR}}\\n")
+        fs.write("conf", "old")
+        fs.render("conf.in", "conf", { PORT = 80, SERVER = "x" })
+    """)
+    assert c.wait() == 70
+    assert "boot.lua:4: conf.in:2: unknown name 'SERVR'; did you mean 'SERVER'?" in c.err
+    assert c.read("conf") == "old"
+
+
+def test_a_full_disk_leaves_the_old_content(boot):
+    out = run(boot, """
+        refused(fs.write, "/mnt/file", ("x"):rep(1 << 20))
+        refused(fs.append, "/mnt/file", ("x"):rep(1 << 20))
+        fs.write("big", ("x"):rep(1 << 20))
+        refused(fs.copy, "big", "/mnt/file")
+        print(table.concat(fs.list("/mnt"), " "), fs.read("/mnt/file"))
+    """, inside=TMPFS + "echo old > /mnt/file")
+    assert "cannot write /mnt/file: No space left on device" in out
+    assert "cannot append to /mnt/file: No space left on device" in out
+    assert "cannot copy big to /mnt/file: /mnt/file: No space left on device" in out
+    assert out.endswith("file\told\n\n")
+
+
+def test_a_read_only_disk_leaves_the_old_content(boot):
+    out = run(boot, """
+        refused(fs.write, "/mnt/file", "new")
+        refused(fs.write, "/mnt/new", "new")
+        refused(fs.remove, "/mnt/file")
+        refused(fs.mkdir, "/mnt/a/b")
+        refused(fs.link, "x", "/mnt/file")
+        print(fs.read("/mnt/file"))
+    """, inside=TMPFS + "echo old > /mnt/file; mount -o remount,ro /mnt")
+    for what in ("write /mnt/file", "write /mnt/new", "remove /mnt/file", "make the folder /mnt/a/b", "link /mnt/file to x"):
+        assert f"cannot {what}: Read-only file system" in out
+    assert out.endswith("old\n\n")
+
+
+def test_a_mount_point_is_written_in_place(boot):
+    """As /etc/resolv.conf and /etc/hosts are in a container."""
+    out = run(boot, """
+        fs.write("/mnt/resolv.conf", "new\\n")
+        fs.copy("/mnt/resolv.conf", "/mnt/read-only/hosts")
+        print(fs.read("/run/resolv"), fs.read("/run/hosts"), #fs.list("/mnt"))
+    """, inside=TMPFS + """
+        echo old and longer > /run/resolv; touch /mnt/resolv.conf; mount --bind /run/resolv /mnt/resolv.conf
+        mkdir /mnt/read-only; mount -t tmpfs tmpfs /mnt/read-only; touch /mnt/read-only/hosts /run/hosts
+        mount -o remount,ro /mnt/read-only; mount --bind /run/hosts /mnt/read-only/hosts
+    """)
+    assert out == "new\n\tnew\n\t2\n"
+
+
+@needs_root
+def test_a_file_is_written_in_place_where_the_folder_cannot_be(boot):
+    """As /etc/passwd is for a random uid, in images that let its group write it."""
+    c = boot("""
+        local init, fs = require "moonrise", require "moonrise.fs"
+        fs.append("/mnt/passwd", "more\\n")
+        fs.replace("/mnt/passwd", "old", "new")
+        print(fs.read("/mnt/passwd"), fs.stat("/mnt/passwd").uid)
+        fs.write("/mnt/other", "")
+    """, inside=TMPFS + "echo old > /mnt/passwd; chmod 664 /mnt/passwd\n" + AS_ANYBODY)
+    assert c.wait() == 70
+    assert "new\nmore\n\t0\n" in c.out
+    assert "cannot write /mnt/other: Permission denied" in c.err
+
+
+@needs_root
+def test_without_the_capability_owners_are_left(boot):
+    c = boot("""
+        local init, fs = require "moonrise", require "moonrise.fs"
+        fs.write("/mnt/file", "", { owner = "www-data", mode = "0600" })
+        fs.mkdir("/mnt/folder", { owner = "www-data" })
+        print(fs.stat("/mnt/file").uid, fs.stat("/mnt/folder").uid)
+        init.exit(0)
+    """, inside=TMPFS + "chmod 777 /mnt\n" + AS_ANYBODY)
+    assert c.wait() == 0, c.err
+    assert c.out == "12345\t12345\n"
