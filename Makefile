@@ -156,7 +156,8 @@ dist:
 	mkdir -p build
 	git archive --prefix=moonrise-$(VERSION)/ -o build/moonrise-$(VERSION).tar.gz HEAD
 
-demo: all
+# Installs what it needs by itself, and builds.
+demo:
 	examples/httpd/demo
 
 bench: all
@@ -167,7 +168,7 @@ bench: all
 BUILD    = make gcc libc6-dev linux-libc-dev musl-tools dpkg-dev patch lua-dkjson
 CHECK    = clang clang-format cppcheck git libcap2-bin libcmocka-dev lua-busted lua-check lua5.4 \
 	   procps python3 python3-pytest scdoc shellcheck util-linux valgrind
-PODMAN   = ca-certificates curl debootstrap podman runc
+PODMAN   = busybox-static ca-certificates curl debootstrap podman runc
 
 deps:
 	core/make/packages $(BUILD) $(CHECK) $(PODMAN)
@@ -176,10 +177,14 @@ deps:
 clean: # but not the downloaded sources
 	find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
 
+# The base images of the container tests, which are kept between runs.
+clean-images:
+	tests/container/base-image --remove
+
 distclean:
 	rm -rf build
 
 -include $(wildcard $O/*.d $O/unit/*.d)
-.PHONY: all always check check-all check-one unit doc install dist demo bench deps clean distclean \
+.PHONY: all always check check-all check-one unit doc install dist demo bench deps clean clean-images distclean \
 	$(RINGS:%=check-%)
 .DELETE_ON_ERROR:
