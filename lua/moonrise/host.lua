@@ -90,7 +90,7 @@ function M.machine_id()
   if id and #id == 32 then return id end
   id = read("/proc/sys/kernel/random/uuid"):gsub("[-\n]", "")
   if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note("create " .. MACHINE_ID, id) end
-  local ok, why = sys_file.write(MACHINE_ID, id .. "\n", { mode = 292 }) -- 0444
+  local ok, why = sys_file.write(MACHINE_ID, id .. "\n", tonumber("444", 8))
   if not ok then refuse("there is no machine id, and none can be made: %s", why) end
   return id
 end
