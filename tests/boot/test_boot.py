@@ -7,13 +7,17 @@ import socket
 import pytest
 from moonrise import eventually
 
+# A daemon is ready when its trap is set: a TERM that comes earlier would just kill it.
 SERVICE = '''
 local init = require "moonrise"
+local probe = require "moonrise.probe"
 local function daemon(name, options)
   options = options or {}
   options.name = name
-  options[1], options[2], options[3] = "sh", "-c", options.sh or "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1 & wait $!; done"
-  options.sh = nil
+  if not options.sh then
+    options.sh = "trap 'echo bye; exit 0' TERM; echo up; : >" .. name .. ".up; while :; do sleep 0.1 & wait $!; done"
+    options.ready = probe.file(name .. ".up")
+  end
   return init.start(options)
 end
 '''
@@ -45,9 +49,13 @@ def test_services_stop_in_the_reverse_order_of_their_start(boot):
 def test_of_those_started_together_dependents_stop_first(boot):
     c = boot('''
         local init = require "moonrise"
-        local sh = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1 & wait $!; done"
-        local web = init.service { sh = sh, name = "db" }
-        init.all(init.service { sh = sh, name = "web", after = { "db" } }, web)
+        local probe = require "moonrise.probe"
+        local function declare(name, after)
+          local sh = "trap 'echo bye; exit 0' TERM; echo up; : >" .. name .. ".up; while :; do sleep 0.1 & wait $!; done"
+          return init.service { sh = sh, name = name, after = after, ready = probe.file(name .. ".up") }
+        end
+        local db = declare("db")
+        init.all(declare("web", { "db" }), db)
         init.log("notice", "booted")
     ''')
     for text in ("booted", "db: up", "web: up"):
@@ -231,7 +239,7 @@ def test_a_failing_step_stops_what_was_started(boot):
         init.run { sh = "echo to stderr >&2; exit 9", name = "step" }
     ''')
     assert c.wait() == 70
-    assert "boot.lua:12: step failed with exit status 9:\n" in c.err
+    assert "boot.lua:15: step failed with exit status 9:\n" in c.err
     assert "  to stderr" in c.err
     assert c.out.index("two: bye") < c.out.index("one: bye")
 
@@ -362,7 +370,7 @@ def test_a_script_that_eats_memory_meets_its_limit(boot):
     ("coroutine.wrap(function() error('inside') end)()", "inside"),
 ])
 def test_errors_of_every_kind_end_in_an_orderly_stop(boot, script, message):
-    c = boot(SERVICE + f'daemon("one")\n{script}\n')
+    c = boot(SERVICE + f'daemon("one")\n{script}\n', options=["--memory", "256M"])
     assert c.wait() == 70
     assert message in c.err
     assert "one: bye" in c.out
