@@ -23,8 +23,6 @@
 
 #include <string.h>
 
-#define OVERDUE "used the CPU for too long where it cannot be suspended"
-
 static lua_State *volatile running;
 static bool preempted;
 static unsigned closing; /* to-be-closed variables run: no yield out of these */
@@ -40,7 +38,7 @@ static void end_slice(lua_State *L, lua_Debug *activation)
 		return;
 	}
 	if (guard_overdue())
-		luaL_error(L, OVERDUE);
+		luaL_error(L, "used the CPU for too long where it cannot be suspended");
 	lua_sethook(L, NULL, 0, 0);
 }
 
@@ -76,6 +74,14 @@ static const char *resume(lua_State *L, lua_State *co, int count, int *ret_count
 	return by_hook ? "preempted" : "yield";
 }
 
+/* The slice is over, but the inner thread could not be suspended, or has ended
+ * before it was: the outer one is next. */
+static void pass_outwards(lua_State *L)
+{
+	if (guard_over())
+		lua_sethook(L, end_slice, LUA_MASKCOUNT, 1);
+}
+
 static int resume_with_values(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, 1);
@@ -94,13 +100,11 @@ static int resume_with_values(lua_State *L)
 	return count + 1;
 }
 
-/* What could not be suspended inside the coroutine must not go on outside it. */
 static int l_raw_resume(lua_State *L)
 {
 	int count = resume_with_values(L);
 
-	if (guard_overdue() && (closing || !lua_isyieldable(L)))
-		return luaL_error(L, OVERDUE);
+	pass_outwards(L);
 	return count;
 }
 
@@ -112,18 +116,27 @@ static int l_resume(lua_State *L)
 	return count;
 }
 
+/* Running, or waiting for one that it has resumed. */
+static bool is_active(lua_State *co)
+{
+	lua_Debug activation;
+
+	return lua_status(co) == LUA_OK && lua_getstack(co, 0, &activation);
+}
+
 static int l_close(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, 1), *outer = running;
 
 	luaL_argexpected(L, co, 1, "coroutine");
-	luaL_argcheck(L, co != L && co != running, 1, "cannot close a running coroutine");
+	luaL_argcheck(L, !is_active(co), 1, "cannot close a running coroutine");
 	closing++;
 	running = co;
 	int status = lua_resetthread(co);
 	running = outer;
 	closing--;
 	lua_sethook(co, NULL, 0, 0);
+	pass_outwards(L);
 	lua_pushboolean(L, status == LUA_OK);
 	if (status == LUA_OK)
 		return 1;

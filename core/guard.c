@@ -13,12 +13,12 @@
 #include <time.h>
 
 /* Ticks come this often while the CPU is used; a slice ends at the second. */
-#define TICK_NS	    (5 * NSEC_PER_MSEC)
+#define TICK_NS (5 * NSEC_PER_MSEC)
 #define PATIENCE_NS (1 * NSEC_PER_SEC)
-#define STUCK_NS    (2 * NSEC_PER_SEC)
+#define STUCK_NS (2 * NSEC_PER_SEC)
 
 static sigjmp_buf escape;
-static volatile sig_atomic_t can_escape, paused, overdue;
+static volatile sig_atomic_t can_escape, paused, over, overdue;
 static volatile unsigned slice;
 static const char *volatile lost;
 static void (*overrun)(void);
@@ -61,7 +61,6 @@ static void begin(int64_t now)
 {
 	seen_slice = slice;
 	slice_start = last_alive = now;
-	overdue = 0;
 }
 
 static void tick(int signal, siginfo_t *info, void *context)
@@ -79,6 +78,7 @@ static void tick(int signal, siginfo_t *info, void *context)
 	overdue = now - slice_start > PATIENCE_NS;
 	if (now - last_alive > STUCK_NS && !memory_busy())
 		guard_give_up("a C function or a finalizer does not return");
+	over = 1;
 	overrun();
 }
 
@@ -154,7 +154,7 @@ const char *guard_call(void (*call)(void *data), void *data)
 void guard_new_slice(void)
 {
 	slice = slice + 1;
-	overdue = 0;
+	over = overdue = 0;
 }
 
 void guard_pause(void)
@@ -171,6 +171,11 @@ void guard_resume(void)
 void guard_alive(void)
 {
 	last_alive = cpu_time();
+}
+
+bool guard_over(void)
+{
+	return over;
 }
 
 bool guard_overdue(void)

@@ -34,8 +34,9 @@ void guard_resume(void);
 /* The hook has run, so the code that runs is not stuck. */
 void guard_alive(void);
 
-/* true when the slice has gone on for so long (GUARD_PATIENCE) that code which
- * can't be suspended must be broken off. */
+/* true when the slice is over; and when that is so long ago that code which can't
+ * be suspended must be broken off. */
+bool guard_over(void);
 bool guard_overdue(void);
 
 #endif
