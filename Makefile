@@ -90,7 +90,7 @@ $O/modules: $O/ready always
 
 # ---- Lua and libcap, from the distribution's source packages
 
-$(DEPS)/ready: core/make/sources
+$(DEPS)/ready:
 	$(call say,FETCH,the sources of Lua and libcap)
 	core/make/sources $(DEPS)
 
@@ -165,7 +165,7 @@ bench: all
 
 # ---- what has to be installed; those of BUILD are enough for `make`
 
-BUILD    = make gcc libc6-dev linux-libc-dev musl-tools dpkg-dev patch lua-dkjson
+BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck git libcap2-bin libcmocka-dev lua-busted lua-check lua5.4 \
 	   procps python3 python3-pytest scdoc shellcheck util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap podman runc
@@ -173,6 +173,9 @@ PODMAN   = busybox-static ca-certificates curl debootstrap podman runc
 deps:
 	core/make/packages $(BUILD) $(CHECK) $(PODMAN)
 	$(MAKE) $(DEPS)/ready
+
+packages: # for tests/container/check-in
+	echo $(BUILD) $(CHECK)
 
 clean: # but not the downloaded sources
 	find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
@@ -185,6 +188,7 @@ distclean:
 	rm -rf build
 
 -include $(wildcard $O/*.d $O/unit/*.d)
-.PHONY: all always check check-all check-one unit doc install dist demo bench deps clean clean-images distclean \
+.PHONY: all always check check-all check-one unit doc install dist demo bench deps packages clean \
+	clean-images distclean \
 	$(RINGS:%=check-%)
 .DELETE_ON_ERROR:

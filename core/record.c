@@ -4,7 +4,6 @@
 #include "record.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -74,20 +73,30 @@ static char *put_escape(char *dst, unsigned char c)
 	return dst;
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 static char *put_json(char *dst, const char *text, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_length(s + i, len - i);
-		if (n == 0) {
-			dst = put(dst, "\xef\xbf\xbd", 3); /* U+FFFD */
-			n = 1;
-		} else if (s[i] < 0x20 || s[i] == 0x7f || s[i] == '"' || s[i] == '\\') {
-			dst = put_escape(dst, s[i]);
-		} else {
+		size_t n = i;
+		while (n < len && is_plain(s[n]))
+			n++;
+		dst = put(dst, text + i, n - i);
+		i = n;
+		if (i == len)
+			break;
+		n = utf8_length(s + i, len - i);
+		if (n > 1)
 			dst = put(dst, text + i, n);
-		}
-		i += n;
+		else if (n == 1)
+			dst = put_escape(dst, s[i]);
+		else
+			dst = put(dst, "\xef\xbf\xbd", 3); /* U+FFFD */
+		i += n ? n : 1;
 	}
 	return dst;
 }
@@ -105,8 +114,14 @@ static char *put_time(char *dst)
 			strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
 		known = now.tv_sec;
 	}
+	int ms = (int)(now.tv_nsec / 1000000);
 	dst = put_string(dst, date);
-	return dst + sprintf(dst, ".%03dZ", (int)(now.tv_nsec / 1000000));
+	*dst++ = '.';
+	*dst++ = (char)('0' + ms / 100);
+	*dst++ = (char)('0' + ms / 10 % 10);
+	*dst++ = (char)('0' + ms % 10);
+	*dst++ = 'Z';
+	return dst;
 }
 
 static char *write_json(const struct record *r, char *dst)
