@@ -40,6 +40,21 @@ function M.where()
   end
 end
 
+--- The innermost frames, a line each. Not debug.traceback, which takes seconds to
+-- find the other end of an overflown stack.
+-- @int level 1: the caller
+function M.traceback(level)
+  local lines = {}
+  for i = level + 1, level + 20 do
+    local frame = getinfo(i, "Sln")
+    if not frame then break end
+    if frame.currentline > 0 then
+      lines[#lines + 1] = ("  %s:%d: in %s"):format(frame.short_src, frame.currentline, frame.name or "main chunk")
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
 --- Make an error object without raising it.
 -- @int status exit status of the container if nobody catches it
 -- @string message

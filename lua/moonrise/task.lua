@@ -15,7 +15,6 @@ local PREEMPTED = {} -- yielded outwards when a coroutine inside a task was pree
 local CANCELLED = setmetatable({}, { __tostring = function() return "cancelled" end })
 
 local yield, isyieldable = coroutine.yield, coroutine.isyieldable
-local traceback = debug.traceback
 local pack, unpack = table.pack, table.unpack
 
 local current -- the running task
@@ -162,7 +161,7 @@ local function describe_error(err)
     err = fault.new(fault.STATUS.script, text)
     err.where = nil -- the text has it already
   end
-  err.traceback = err.traceback or traceback("", 2):sub(2)
+  err.traceback = err.traceback or fault.traceback(2)
   return err
 end
 
