@@ -266,8 +266,10 @@ static void fill_caps(lua_State *L, struct cred_plan *cred)
 	for (size_t i = 1; i <= lua_rawlen(L, -1); i++) {
 		lua_rawgeti(L, -1, (lua_Integer)i);
 		int number = cred_capability_number(check_text(L, "caps"));
-		if (number < 0)
+		if (number < 0) {
 			luaL_error(L, "no capability '%s'", lua_tostring(L, -1));
+			return;
+		}
 		cred->keep_caps |= UINT64_C(1) << number;
 		lua_pop(L, 1);
 	}

@@ -138,7 +138,7 @@ static int find(const char *path, int (*take)(char *line, void *data), struct se
 
 int cred_find_group(const char *name, struct cred_group *ret_group)
 {
-	struct cred_group group;
+	struct cred_group group = { 0 };
 	struct search search = { .name = name, .found = &group };
 	int r = find(cred_group_path, take_group, &search);
 
