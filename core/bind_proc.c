@@ -407,6 +407,19 @@ static int l_spawn(lua_State *L)
 	return r < 0 ? fail_spawn(L, &error) : 1;
 }
 
+/* In the words of a shell: "Permission denied" would send its reader astray. */
+static const char *why_not_found(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "not found";
+	case EACCES:
+		return "not executable";
+	default:
+		return strerror(error);
+	}
+}
+
 static int l_find(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
@@ -414,8 +427,12 @@ static int l_find(lua_State *L)
 	char path[PATH_MAX];
 
 	int r = spawn_find(name, search_path, path, sizeof(path));
-	if (r < 0)
-		return bind_fail(L, r, name);
+	if (r < 0) {
+		lua_pushnil(L);
+		lua_pushfstring(L, "%s: %s", name, why_not_found(-r));
+		lua_pushinteger(L, -r);
+		return 3;
+	}
 	lua_pushstring(L, path);
 	return 1;
 }

@@ -26,7 +26,7 @@ end
 function M.has(name)
   local wanted = tostring(name):lower():gsub("^cap_", "")
   if not KNOWN[wanted] then
-    fault.raise(fault.STATUS.script, "caps.has: there is no capability '%s'%s", tostring(name),
+    fault.raise(fault.STATUS.script, "there is no capability '%s'%s", tostring(name),
       require("moonrise.nearest").hint(wanted, KNOWN))
   end
   for _, held in ipairs(sys_cred.caps()) do

@@ -45,7 +45,7 @@ M.OPTIONS = {
   env = "table",
   clear_env = "boolean",
   secrets = { type = "table", check = function(names) require("moonrise.env").secrets(names) end },
-  umask = "integer|string",
+  umask = "string",
   limits = "table",
   nice = "integer",
   oom_score = "integer",
@@ -134,16 +134,28 @@ local function account(options)
   return user
 end
 
-local function number_in(value, base, what)
-  local number = math.tointeger(value) or tonumber(value, base)
-  return number or fault.raise(STATUS.script, '%s is "%s"; it takes an octal number such as "022"', what, value)
+-- A string, since 022 is twenty-two in Lua.
+local function umask_of(options)
+  local umask = options.umask
+  if not umask then return nil end
+  return umask:find("^[0-7]+$") and #umask <= 4 and tonumber(umask, 8)
+    or fault.raise(STATUS.script, "'umask' of %s is \"%s\"; it takes octal digits such as \"022\"", options.name, umask)
 end
+
+local LIMITS = {}
+for name in ([[
+  as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
+]]):gmatch "%a+" do LIMITS[name] = true end
 
 -- limits = { nofile = 1024 } or { nofile = { 1024, 4096 } } or "infinity".
 local function limits_of(options)
   if not options.limits then return nil end
   local result = {}
   for name, value in pairs(options.limits) do
+    if not LIMITS[name] then
+      fault.raise(STATUS.script, "'limits' of %s has '%s', which is no limit%s", options.name, tostring(name),
+        require("moonrise.nearest").hint(tostring(name), LIMITS))
+    end
     local pair = type(value) == "table" and value or { value, value }
     local both = {}
     for i = 1, 2 do
@@ -160,12 +172,30 @@ local function limits_of(options)
   return result
 end
 
--- The executable as an absolute path; PATH is that of the process itself.
+-- A process can't be given what its init has not.
+local function caps_of(options)
+  for _, name in ipairs(options.caps or {}) do
+    if not require("moonrise.caps").has(name) then
+      fault.raise(STATUS.script, "cannot start %s: the container itself has no capability '%s' to give",
+        options.name, name)
+    end
+  end
+  return options.caps
+end
+
+local ENOENT = 2
+local USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+-- The executable, looked for in the PATH of the process itself, or from its folder.
 local function find(options, env)
-  local path, reason = proc.find(options[1], env.PATH or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+  local name, search = options[1], env.PATH or USUAL_PATH
+  if options.cwd and name:find("^[^/]+/") then name = options.cwd .. "/" .. name end
+  local path, reason, errno = proc.find(name, search)
   if path then return path end
-  local status = reason:find("not found", 1, true) and STATUS.not_found or STATUS.not_executable
-  return fault.raise(status, "cannot start %s: %s", options.name, reason)
+  if options.name == name then reason = reason:sub(#name + #": " + 1) end
+  if errno == ENOENT and not name:find("/", 1, true) then reason = reason .. " in " .. search end
+  return fault.raise(errno == ENOENT and STATUS.not_found or STATUS.not_executable,
+    "cannot start %s: %s", options.name, reason)
 end
 
 --- Check a process's options and complete them.
@@ -178,7 +208,7 @@ function M.check(word, options, spec)
     if options[1] then fault.raise(STATUS.script, "%s has both a list of arguments and 'sh'", word) end
     options[1], options[2], options[3] = "/bin/sh", "-c", options.sh
   end
-  if not options[1] then
+  if not options[1] or options[1] == "" then
     fault.raise(STATUS.script, '%s needs the program and its arguments: %s{ "program", "argument" }', word, word)
   end
   options.name = options.name or options.sh and "sh" or options[1]:match("([^/]+)/*$") or options[1]
@@ -194,7 +224,8 @@ local function open_output(options, key, fds, number)
   if how == "null" then
     fds[number] = net.null("w")
   elseif type(how) == "table" then
-    local target = strict.check(("'%s' of %s"):format(key, options.name), how, { file = { type = "string", required = true } })
+    local target = strict.check(("'%s' of %s"):format(key, options.name), how,
+      { file = { type = "string", required = true } })
     local fd, reason = require("sys.file").open_append(target.file)
     fds[number] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
   else
@@ -252,19 +283,21 @@ function M.spawn(options, ended, sweep)
   local fds <close> = setmetatable({}, { __close = close_all })
   local process = { name = options.name, started = loop.now(), relays = {} }
   process.input = open_input(options, fds)
-  local pipes = { stdout = open_output(options, "stdout", fds, 1), stderr = open_output(options, "stderr", fds, 2) }
+  local pipes = {
+    stdout = open_output(options, "stdout", fds, 1),
+    stderr = open_output(options, "stderr", fds, 2),
+  }
   local argv = table.move(options, 1, #options, 1, {})
   local child, reason, _, stage = proc.spawn {
     name = options.name, path = path, argv = argv, env = environment_list(env), cwd = options.cwd,
-    umask = options.umask and number_in(options.umask, 8, "'umask' of " .. options.name),
-    nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
+    umask = umask_of(options), nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
     uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
-    caps = options.caps, no_new_privs = options.no_new_privs, tty = options.tty, sweep = sweep,
+    caps = caps_of(options), no_new_privs = options.no_new_privs, tty = options.tty, sweep = sweep,
     fds = setmetatable(fds, { __close = close_all }),
   }
   if not child then
     for _, pipe in pairs(pipes) do pipe:close() end
-    local status = stage == "exec" and STATUS.not_executable or STATUS.script
+    local status = (stage == "exec" or stage == "interpreter") and STATUS.not_executable or STATUS.script
     fault.raise(status, "cannot start %s: %s", options.name, reason)
   end
   process.child, process.pid = child, child:pid()
@@ -289,7 +322,8 @@ local function read_all(name, stream, fd)
     if data then
       parts[#parts + 1], size = data, size + #data
       if size > CAPTURE_LIMIT then
-        fault.raise(STATUS.script, "%s wrote more than 16M to its captured %s; send it to a file or to the log", name, stream)
+        fault.raise(STATUS.script, "%s wrote more than 16M to its captured %s; send it to a file or to the log",
+          name, stream)
       end
     elseif errno then
       task.readable(fd)
