@@ -138,7 +138,7 @@ static int l_kill_group(lua_State *L)
 }
 
 static const luaL_Reg child_methods[] = {
-	{ "id", l_id },	  { "pid", l_pid }, { "kill", l_kill }, { "kill_group", l_kill_group },
+	{ "id", l_id },   { "pid", l_pid }, { "kill", l_kill }, { "kill_group", l_kill_group },
 	{ "__gc", l_gc }, { NULL, NULL },
 };
 
@@ -470,7 +470,7 @@ static int l_environ(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{ "spawn", l_spawn }, { "find", l_find },	{ "signal", l_signal },
+	{ "spawn", l_spawn }, { "find", l_find },       { "signal", l_signal },
 	{ "pid", l_own_pid }, { "environ", l_environ }, { NULL, NULL },
 };
 
