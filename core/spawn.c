@@ -71,6 +71,7 @@ void spawn_plan_init(struct spawn_plan *plan)
 		.umask = SPAWN_UNSET,
 		.nice = SPAWN_UNSET,
 		.oom_score = SPAWN_UNSET,
+		.cwd_fd = -1,
 	};
 }
 
@@ -223,6 +224,8 @@ static int set_directory(const struct spawn_plan *plan, struct spawn_error *erro
 {
 	if (plan->umask != SPAWN_UNSET)
 		(void)umask((mode_t)plan->umask);
+	if (plan->cwd_fd >= 0 && fchdir(plan->cwd_fd) < 0)
+		return -1;
 	if (!plan->cwd)
 		return 0;
 	set_subject(error, plan->cwd);
@@ -232,6 +235,8 @@ static int set_directory(const struct spawn_plan *plan, struct spawn_error *erro
 static int execute(const struct spawn_plan *plan, struct spawn_error *error)
 {
 	set_subject(error, plan->path);
+	if (plan->own_pid)
+		(void)snprintf(plan->own_pid, SPAWN_PID_SIZE, "%d", getpid());
 	signal_set_mask(plan->mask);
 	return execve(plan->path, plan->argv, plan->envp);
 }

@@ -21,6 +21,8 @@ struct spawn_fd {
 	int to;   /* the child's */
 };
 
+#define SPAWN_PID_SIZE 12 /* of own_pid */
+
 struct spawn_limit {
 	int resource; /* RLIMIT_... */
 	struct rlimit value;
@@ -31,6 +33,8 @@ struct spawn_plan {
 	char *const *argv;
 	char *const *envp;
 	const char *cwd;            /* NULL: stay */
+	int cwd_fd;                 /* the same, by descriptor; -1: stay */
+	char *own_pid;              /* the child writes its pid here: $LISTEN_PID */
 	uint64_t mask;              /* blocked signals */
 	bool new_session;           /* setsid */
 	bool new_group;             /* setpgid(0, 0); for those that keep the session */
