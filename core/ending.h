@@ -4,6 +4,8 @@
 #ifndef MOONRISE_ENDING_H
 #define MOONRISE_ENDING_H
 
+#include "util.h"
+
 #include <stdint.h>
 
 #define ENDING_GRACE_NS (10 * NSEC_PER_SEC)
@@ -11,7 +13,7 @@
 /* As PID 1: kill(-1). Else: every known child with its group, and, as a
  * subreaper, whatever is left below us in /proc. `term` is the first signal
  * (0: straight to KILL). Returns when nothing is left, or shortly after KILL.
- * A second TERM or INT that comes meanwhile ends the patience. */
+ * A TERM, INT or RTMIN+3 that comes meanwhile ends the patience. */
 void ending_run(int term, int64_t grace);
 
 /* Also the last word in /dev/termination-log where that file exists. */

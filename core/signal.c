@@ -170,6 +170,11 @@ static void signalfd_ready(struct loop_source *source, uint32_t events)
 		reap();
 }
 
+void signal_redirect(void (*arrived)(const struct signal_arrival *arrival))
+{
+	on_arrival = arrived;
+}
+
 int signal_init(void (*arrived)(const struct signal_arrival *arrival))
 {
 	static struct loop_source source = { .ready = signalfd_ready };

@@ -33,6 +33,9 @@ const char *signal_name(int number);
  * run; every other signal is handed to `arrived`. 0 or -errno. */
 int signal_init(void (*arrived)(const struct signal_arrival *arrival));
 
+/* From now on they go to somebody else: the ending. */
+void signal_redirect(void (*arrived)(const struct signal_arrival *arrival));
+
 /* Also SIGSEGV and its like are blocked and arrive here when somebody sends them
  * (the kernel forces them on a program that earns them). Who wants to catch some
  * of them sets a handler, then takes them out. The timer that pre-empts Lua has
