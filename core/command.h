@@ -6,24 +6,41 @@
 #define MOONRISE_COMMAND_H
 
 #include "signal.h"
+#include "tty.h"
+#include "voice.h"
 
 #include <stdbool.h>
 
+#define COMMAND_AS_IS 255 /* in `rewrite`: nobody said anything about this signal */
+
+/* What is done about the others when the command has ended. */
+enum command_rest {
+	REST_LEAVE,      /* nothing: the kernel ends them with PID 1 */
+	REST_TERM_GROUP, /* a farewell TERM to its group */
+	REST_END_ALL,    /* TERM, grace, KILL: nothing is left alive */
+};
+
 struct command_options {
-	const char *program; /* what messages call us: "moonrise", "tini" ... */
-	char **argv;         /* the command, NULL-terminated */
-	bool subreaper;      /* -s */
-	bool group;          /* -g: signal the child's group, not the child alone */
-	bool new_session;    /* dumb-init's default */
-	bool warn_reaped;    /* -w */
-	bool kill_rest;      /* end all others before we exit */
-	int verbosity;
-	int death_signal;                      /* -p */
-	unsigned char rewrite[SIGNAL_MAX + 1]; /* identity at first; 0 drops */
+	const struct voice *voice;
+	char **argv; /* the command, NULL-terminated */
+	enum tty_mode tty;
+	enum command_rest rest;
+	bool subreaper;       /* -s */
+	bool group;           /* -g: signal the child's group, not the child alone */
+	bool job_control;     /* when the child is stopped, we stop */
+	bool stop_with_child; /* a TSTP, TTIN or TTOU sent to us stops us, too */
+	bool shell_fallback;  /* as execvp(3): what is no program is a shell script */
+	bool warn_reaped;     /* -w */
+	bool pause;           /* run nothing, until TERM or INT */
+	int verbosity;        /* -v, -q */
+	int death_signal;     /* -p */
+	int failed_status;    /* when the command can't be started; 0: 126 or 127 */
+	unsigned char rewrite[SIGNAL_MAX + 1]; /* 0 drops */
 	bool zero_status[256];                 /* -e: statuses that become 0 */
 };
 
-void command_options_init(struct command_options *options);
+/* Everything off, nothing rewritten. */
+void command_options_init(struct command_options *options, const struct voice *voice);
 
 /* Exit status: the command's own; 126/127 when it could not be started. */
 int command_run(const struct command_options *options);
