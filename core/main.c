@@ -1,9 +1,371 @@
 /* SPDX-License-Identifier: MIT */
-/* The entry point. */
-#include <stdio.h>
+/* What was asked for: the name that we are called by, then an option, a script or
+ * a word, decide who takes over. */
+#include "client.h"
+#include "command.h"
+#include "compat.h"
+#include "host.h"
+#include "option.h"
+#include "util.h"
 
-int main(void)
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#define DEFAULT_SCRIPT "/etc/moonrise/boot.lua"
+#define VERSION_LINE "moonrise " MOONRISE_VERSION
+
+static int show_help(void *target, const char *value);
+static int show_version(void *target, const char *value);
+
+static int usage_error(const char *program)
 {
-	puts("moonrise " MOONRISE_VERSION);
+	fprintf(stderr, "Try '%s --help'.\n", program);
+	return EX_USAGE + 1;
+}
+
+static int bad_value(const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "moonrise: %s: '%s' is not %s\n", option, value, wanted);
+	return usage_error("moonrise");
+}
+
+/* ---- moonrise [-OPTIONS] -- CMD */
+
+static int set_death_signal(void *target, const char *value)
+{
+	struct command_options *options = target;
+
+	options->death_signal = signal_number(value);
+	if (options->death_signal < 0)
+		return bad_value("-p", value, "a signal");
 	return 0;
+}
+
+static int set_zero_status(void *target, const char *value)
+{
+	struct command_options *options = target;
+	int status = option_number(value, 255);
+
+	if (status < 0)
+		return bad_value("-e", value, "an exit status (0 to 255)");
+	options->zero_status[status] = true;
+	return 0;
+}
+
+static int set_rewrite(void *target, const char *value)
+{
+	struct command_options *options = target;
+	char from[16] = "";
+	char to[16] = "";
+	int a, b;
+
+	(void)sscanf(value, "%15[^:]:%15s", from, to);
+	a = signal_number(from);
+	b = strcmp(to, "0") == 0 ? 0 : signal_number(to);
+	if (a < 0 || b < 0)
+		return bad_value("--rewrite", value, "SIGNAL:SIGNAL or SIGNAL:0");
+	options->rewrite[a] = (unsigned char)b;
+	return 0;
+}
+
+static int set_single_child(void *target, const char *value)
+{
+	(void)value;
+	((struct command_options *)target)->group = false;
+	return 0;
+}
+
+static int set_verbose(void *target, const char *value)
+{
+	(void)value;
+	((struct command_options *)target)->verbosity++;
+	return 0;
+}
+
+static int set_quiet(void *target, const char *value)
+{
+	(void)value;
+	((struct command_options *)target)->verbosity = 0;
+	return 0;
+}
+
+#define FLAG(member) .flag = offsetof(struct command_options, member)
+
+static const struct option_row command_rows[] = {
+	{ 'g', "group", NULL, "pass signals on to the command's process group", FLAG(group) },
+	{ 'c', "single-child", NULL, "pass them on to the command alone (the default)",
+	  .set = set_single_child },
+	{ 'r', "rewrite", "A:B", "pass signal A on as B; A:0 drops it", .set = set_rewrite },
+	{ 's', "subreaper", NULL, "adopt orphans also when not PID 1", FLAG(subreaper) },
+	{ 'p', "parent-death", "SIG", "when our parent dies, act as if SIG had come",
+	  .set = set_death_signal },
+	{ 'e', "expect", "STATUS", "exit with 0 when the command exits with STATUS",
+	  .set = set_zero_status },
+	{ 'w', "warn", NULL, "say so for each orphan that is reaped", FLAG(warn_reaped) },
+	{ 'v', "verbose", NULL, "say what is done (-vv: more)", .set = set_verbose },
+	{ 'q', "quiet", NULL, "say nothing but errors", .set = set_quiet },
+};
+
+static const struct option_table command_table = {
+	"moonrise", command_rows, ARRAY_SIZE(command_rows), usage_error, NULL,
+};
+
+/* How lxc, systemd and `podman stop` on a systemd image ask an init to stop: a
+ * command that is no init knows only TERM. */
+static const int stop_requests[] = {
+	SIGPWR, SIGNAL_RTMIN + 3, SIGNAL_RTMIN + 4, SIGNAL_RTMIN + 5, SIGNAL_RTMIN + 6,
+};
+
+static int run_command(int argc, char **argv)
+{
+	struct command_options options;
+	int first;
+
+	command_options_init(&options, &voice_moonrise);
+	options.tty = getsid(0) == getpid() ? TTY_SESSION : TTY_GROUP;
+	options.rest = REST_END_ALL;
+	options.job_control = true;
+	for (size_t i = 0; i < ARRAY_SIZE(stop_requests); i++)
+		options.rewrite[stop_requests[i]] = SIGTERM;
+
+	first = option_scan(&command_table, argc, argv, &options);
+	if (first < 0)
+		return -first - 1;
+	if (first == argc || strcmp(argv[first - 1], "--") != 0) {
+		fputs("moonrise: no command: moonrise [-OPTIONS] -- CMD [ARG...]\n", stderr);
+		return EX_USAGE;
+	}
+	options.argv = argv + first;
+	return command_run(&options);
+}
+
+/* ---- moonrise SCRIPT */
+
+static int set_lua_dir(void *target, const char *value)
+{
+	((struct host_options *)target)->lua_dir = value;
+	return 0;
+}
+
+static int set_memory(void *target, const char *value)
+{
+	static const char units[] = "KMG";
+	char *end;
+	unsigned long long size = strtoull(value, &end, 10);
+	const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+
+	if (!isdigit((unsigned char)*value) || size == 0 || (*end && (!unit || end[1])))
+		return bad_value("--memory", value, "a size such as 64M");
+	if (unit)
+		size <<= 10 * (unit - units + 1);
+	((struct host_options *)target)->memory_limit = size;
+	return 0;
+}
+
+static int set_markdown(void *target, const char *value)
+{
+	(void)value;
+	((struct host_options *)target)->format = "markdown";
+	return 0;
+}
+
+static int set_json(void *target, const char *value)
+{
+	(void)value;
+	((struct host_options *)target)->format = "json";
+	return 0;
+}
+
+/* `settings` takes them all, `check` the first two, and a boot the first four. */
+static const struct option_row script_rows[] = {
+	{ 0, "lua", "DIR", "read the built-in modules from DIR instead", .set = set_lua_dir },
+	{ 0, "memory", "SIZE", "what the script may use (default 64M)", .set = set_memory },
+	{ 'h', "help", NULL, "this text", .set = show_help },
+	{ 'V', "version", NULL, "the version", .set = show_version },
+	{ 0, "markdown", NULL, NULL, .set = set_markdown },
+	{ 0, "json", NULL, NULL, .set = set_json },
+};
+
+static const struct option_table check_table = {
+	"moonrise check", script_rows, 2, usage_error, NULL,
+};
+static const struct option_table boot_table = {
+	"moonrise", script_rows, 4, usage_error, &command_table,
+};
+static const struct option_table settings_table = {
+	"moonrise settings", script_rows, 6, usage_error, NULL,
+};
+
+static int refuse_script(const char *reason, const char *path)
+{
+	fprintf(stderr, "moonrise: %s: %s\n", reason, path);
+	return EX_NOINPUT;
+}
+
+static int run_script(struct host_options *options)
+{
+	struct stat st;
+
+	if (stat(options->script, &st) < 0)
+		return refuse_script(errno == ENOENT ? "no such script" : strerror(errno),
+				     options->script);
+	if (S_ISDIR(st.st_mode))
+		return refuse_script("a directory is not a script", options->script);
+	if (access(options->script, R_OK) < 0)
+		return refuse_script("cannot read the script", options->script);
+	return host_run(options);
+}
+
+static bool is_script(const char *argument)
+{
+	size_t length = strlen(argument);
+
+	return strchr(argument, '/') || (length > 4 && strcmp(argument + length - 4, ".lua") == 0);
+}
+
+static int rehearse(const char *mode, const struct option_table *table, int argc, char **argv)
+{
+	struct host_options options = { .mode = mode, .format = "text" };
+	int first = option_scan(table, argc, argv, &options);
+
+	if (first < 0)
+		return -first - 1;
+	options.script = first < argc ? argv[first] : DEFAULT_SCRIPT;
+	options.args = first < argc ? argv + first + 1 : argv + argc;
+	return run_script(&options);
+}
+
+static int run_check(int argc, char **argv)
+{
+	return rehearse("check", &check_table, argc, argv);
+}
+
+static int run_settings(int argc, char **argv)
+{
+	return rehearse("settings", &settings_table, argc, argv);
+}
+
+/* ---- words */
+
+static int run_help(int argc, char **argv);
+
+static const struct {
+	const char *name, *arguments, *help;
+	int (*run)(int argc, char **argv);
+} words[] = {
+	{ "check", "SCRIPT", "rehearse a boot: runs nothing, changes nothing", run_check },
+	{ "settings", "[--markdown|--json] SCRIPT", "the settings that the script reads",
+	  run_settings },
+	{ "status", "[--json]", "the services of the running init", client_run },
+	{ "health", "", "exit status 0 when the boot is done and all is well", client_run },
+	{ "eval", "EXPR", "a Lua expression, inside the running init", client_run },
+	{ "repl", "", "the same, line after line", client_run },
+	{ "help", "", "this text", run_help },
+};
+
+static int run_word(int argc, char **argv)
+{
+	const char *meant;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(argv[0], words[i].name) == 0)
+			return words[i].run(argc, argv);
+	meant = option_nearest(argv[0], words, ARRAY_SIZE(words), sizeof(words[0]));
+	if (meant)
+		fprintf(stderr, "moonrise: unknown command '%s'; did you mean '%s'?\n", argv[0],
+			meant);
+	else
+		fprintf(stderr,
+			"moonrise: unknown command '%s' (a script has a '/' or ends in .lua)\n",
+			argv[0]);
+	return EX_USAGE;
+}
+
+static int show_version(void *target, const char *value)
+{
+	(void)target;
+	(void)value;
+	puts(VERSION_LINE);
+	return 1;
+}
+
+static int show_help(void *target, const char *value)
+{
+	(void)target;
+	(void)value;
+	puts(VERSION_LINE ", init for containers\n"
+			  "\n"
+			  "  moonrise [-OPTIONS] [SCRIPT [ARG...]]   boot by a Lua script\n"
+			  "                                          (default " DEFAULT_SCRIPT ")\n"
+			  "  moonrise [-OPTIONS] -- CMD [ARG...]     init for one command\n"
+			  "  moonrise WORD ...\n"
+			  "\nWords:");
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		printf("  %-8s %-26s %s\n", words[i].name, words[i].arguments, words[i].help);
+	puts("\nOptions with a script:");
+	option_print(&boot_table);
+	puts("\nOptions with a command:");
+	option_print(&command_table);
+	puts("\n"
+	     "The command gets a session of its own with the terminal, or, when a shell above\n"
+	     "does job control, a foreground process group. Every signal is passed on to it;\n"
+	     "PWR and RTMIN+3 to +6 as TERM. When it has ended, and orphans come to us, what is\n"
+	     "left gets TERM, and KILL after 10 s. Exit status: the command's own, 128+N for\n"
+	     "signal N; 127 not found, 126 not executable.\n"
+	     "\n"
+	     "Called as tini, docker-init, catatonit or dumb-init it is that program.");
+	return 1;
+}
+
+static int run_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return show_help(NULL, NULL) - 1;
+}
+
+/* ---- the story */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int run_as_other(compat_parser *parse, int argc, char **argv)
+{
+	struct command_options options;
+	int r = parse(argc, argv, &options);
+
+	return r ? r - 1 : command_run(&options);
+}
+
+static int boot(int argc, char **argv)
+{
+	struct host_options options = { .mode = "boot", .script = DEFAULT_SCRIPT };
+	int first = option_scan(&boot_table, argc, argv, &options);
+
+	if (first < 0)
+		return -first - 1;
+	options.args = argv + first;
+	if (first < argc && !is_script(argv[first]))
+		return run_word(argc - first, argv + first);
+	if (first < argc)
+		options.script = *options.args++;
+	return run_script(&options);
+}
+
+int main(int argc, char **argv)
+{
+	compat_parser *other = argc > 0 ? compat_find(base_name(argv[0])) : NULL;
+
+	if (other)
+		return run_as_other(other, argc, argv);
+	if (argc > 1 && (strcmp(argv[1], "--") == 0 || option_is_known(&command_table, argv[1])))
+		return run_command(argc, argv);
+	return boot(argc, argv);
 }
