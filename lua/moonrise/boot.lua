@@ -207,7 +207,9 @@ end
 -- @treturn number seconds that are left for processes which no service owns
 function M.main()
   M.globals = make_globals()
-  coroutine.resume, coroutine.wrap, coroutine.close = task.resume, task.wrap, host.close
+  rawset(coroutine, "resume", task.resume)
+  rawset(coroutine, "wrap", task.wrap)
+  rawset(coroutine, "close", host.close)
   if host.mode ~= "boot" then
     return require("moonrise.rehearse").main(run_script)
   end

@@ -126,7 +126,8 @@ local LEVELS = { error = true, warning = true, notice = true, info = true, debug
 -- @string fmt as string.format
 function M.log(level, fmt, ...)
   if not LEVELS[level] then
-    fault.raise(STATUS.script, "init.log: '%s' is no level; these are: error, warning, notice, info, debug", tostring(level))
+    fault.raise(STATUS.script, "init.log: '%s' is no level; these are: error, warning, notice, info, debug",
+      tostring(level))
   end
   log.line(level, select("#", ...) > 0 and tostring(fmt):format(...) or tostring(fmt))
 end
@@ -150,7 +151,8 @@ function M.hooks(dir) return require("moonrise.hooks").run(dir) end
 return setmetatable(M, {
   __index = function(_, key)
     if key == "stop_timeout" then return boot.stop_timeout end
-    fault.raise(STATUS.script, "moonrise has no word '%s'%s", tostring(key), require("moonrise.nearest").hint(tostring(key), M))
+    fault.raise(STATUS.script, "moonrise has no word '%s'%s", tostring(key),
+      require("moonrise.nearest").hint(tostring(key), M))
   end,
   __newindex = function(_, key, value)
     if key ~= "stop_timeout" then

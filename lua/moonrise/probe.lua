@@ -84,6 +84,10 @@ local function port_of(port, what)
   return number
 end
 
+local function check_path(what, path)
+  if type(path) ~= "string" then fault.raise(STATUS.script, "%s takes a path, not %s", what, strict.describe(path)) end
+end
+
 --- A TCP port that accepts connections.
 -- probe.tcp(80), probe.tcp("localhost", 80) or probe.tcp("127.0.0.1:80")
 function M.tcp(host, port)
@@ -102,7 +106,7 @@ end
 --- A unix stream socket that accepts connections.
 -- @string path
 function M.unix(path)
-  if type(path) ~= "string" then fault.raise(STATUS.script, "probe.unix takes a path, not %s", strict.describe(path)) end
+  check_path("probe.unix", path)
   return probe("the socket " .. path, try_connect(function() return net.connect_unix(path) end))
 end
 
@@ -199,7 +203,7 @@ end
 --- A file that exists.
 -- @string path
 function M.file(path)
-  if type(path) ~= "string" then fault.raise(STATUS.script, "probe.file takes a path, not %s", strict.describe(path)) end
+  check_path("probe.file", path)
   local file = require "sys.file"
   return probe("the file " .. path, function()
     local found, reason = file.stat(path)

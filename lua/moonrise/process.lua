@@ -215,6 +215,7 @@ function M.check(word, options, spec)
   return options
 end
 
+local FILE = { file = { type = "string", required = true } }
 local INPUT = { null = true, inherit = true }
 
 -- Where fd 1 or 2 of the process goes: our end of a pipe to be read, or nil.
@@ -224,8 +225,7 @@ local function open_output(options, key, fds, number)
   if how == "null" then
     fds[number] = net.null("w")
   elseif type(how) == "table" then
-    local target = strict.check(("'%s' of %s"):format(key, options.name), how,
-      { file = { type = "string", required = true } })
+    local target = strict.check(("'%s' of %s"):format(key, options.name), how, FILE)
     local fd, reason = require("sys.file").open_append(target.file)
     fds[number] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
   else

@@ -35,7 +35,8 @@ local function seconds(value, what) return require("moonrise.duration").seconds(
 
 local function signal(value, what)
   local _, name = proc.signal(value)
-  return name or fault.raise(STATUS.script, '%s is "%s", which is no signal; it takes a name such as "TERM"', what, value)
+  if name then return name end
+  fault.raise(STATUS.script, '%s is "%s", which is no signal; it takes a name such as "TERM"', what, value)
 end
 
 local SIGNAL = { type = "string|integer", check = signal }
@@ -59,7 +60,9 @@ local RESTART = {
 }
 
 local SERVICE_OPTIONS = process.options_with {
-  ready = { type = "table|function", check = function(value, what) return require("moonrise.probe").check(value, what) end },
+  ready = { type = "table|function", check = function(value, what)
+    return require("moonrise.probe").check(value, what)
+  end },
   start_timeout = { type = "string|number", check = seconds, default = 90 },
   after = "table",
   requires = "table",
@@ -120,7 +123,8 @@ end
 function Service:look_around()
   for _, other in ipairs(self.requires) do
     if other.state == "failed" then
-      self.fault = fault.new(STATUS.script, ("%s requires %s, which has failed"):format(self.name, other.name), self.where)
+      local text = ("%s requires %s, which has failed"):format(self.name, other.name)
+      self.fault = fault.new(STATUS.script, text, self.where)
       return fire(self, "blocked")
     end
   end
@@ -242,7 +246,8 @@ function Service:how_it_ended()
   local last = self.last
   if not last then return "has not run" end
   if last.how == "exited" then return ("exited with status %d"):format(last.number) end
-  return ("was killed by %s%s"):format(select(2, proc.signal(last.number)), last.how == "dumped" and " (core dumped)" or "")
+  local _, name = proc.signal(last.number)
+  return ("was killed by %s%s"):format(name, last.how == "dumped" and " (core dumped)" or "")
 end
 
 local function resolve_names(self)
@@ -352,7 +357,8 @@ end
 --- Wait for a state: true, or false when `timeout` (a duration) is over.
 function Service:wait(state, timeout)
   if not machine.TABLE[state] then
-    fault.raise(STATUS.script, "'%s' is no state of a service; these are: %s", tostring(state), table.concat(machine.STATES, ", "))
+    fault.raise(STATUS.script, "'%s' is no state of a service; these are: %s", tostring(state),
+      table.concat(machine.STATES, ", "))
   end
   local deadline = timeout and loop.now() + seconds(timeout, "the timeout")
   if rehearsed(self, ("wait for the state %s of"):format(state), state) then return true end

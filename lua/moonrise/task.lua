@@ -140,7 +140,7 @@ local function park(deadline)
   end
   local ticket = task.ticket + 1
   task.ticket, task.parked = ticket, true
-  local timer <close> = deadline and M.at(deadline, function() wake(task, ticket, nil, "timeout") end)
+  local _ <close> = deadline and M.at(deadline, function() wake(task, ticket, nil, "timeout") end)
   return (function(...)
     if task.cancelling then
       task.cancelling = false
