@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DIR_TYPE   "sys.file.dir"
+#define DIR_TYPE "sys.file.dir"
 #define READ_CHUNK 65536
 
 /* A name on disk has no NUL; what would be cut off there is a mistake. */
@@ -322,11 +322,11 @@ static int l_fenced(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{ "append", l_append }, { "can_write", l_can_write }, { "chmod", l_chmod },
-	{ "chown", l_chown },	{ "fence", l_fence },	      { "fenced", l_fenced },
-	{ "link", l_link },	{ "list", l_list },	      { "mkdir", l_mkdir },
-	{ "move", l_move },	{ "open_read", l_open_read }, { "open_append", l_open_append },
-	{ "read", l_read },	{ "remove", l_remove },	      { "space", l_space },
-	{ "stat", l_stat },	{ "write", l_write },	      { NULL, NULL },
+	{ "chown", l_chown },   { "fence", l_fence },         { "fenced", l_fenced },
+	{ "link", l_link },     { "list", l_list },           { "mkdir", l_mkdir },
+	{ "move", l_move },     { "open_read", l_open_read }, { "open_append", l_open_append },
+	{ "read", l_read },     { "remove", l_remove },       { "space", l_space },
+	{ "stat", l_stat },     { "write", l_write },         { NULL, NULL },
 };
 
 int bind_open_file(lua_State *L)
