@@ -7,6 +7,7 @@
 #include "host.h"
 #include "option.h"
 #include "util.h"
+#include "worker.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -264,6 +265,7 @@ static const struct {
 	{ "eval", "EXPR", "a Lua expression, inside the running init", client_run },
 	{ "repl", "", "the same, line after line", client_run },
 	{ "help", "", "this text", run_help },
+	{ "worker", NULL, NULL, worker_run }, /* for the init itself */
 };
 
 static int run_word(int argc, char **argv)
@@ -304,7 +306,9 @@ static int show_help(void *target, const char *value)
 			  "  moonrise WORD ...\n"
 			  "\nWords:");
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		printf("  %-8s %-26s %s\n", words[i].name, words[i].arguments, words[i].help);
+		if (words[i].help)
+			printf("  %-8s %-26s %s\n", words[i].name, words[i].arguments,
+			       words[i].help);
 	puts("\nOptions with a script:");
 	option_print(&boot_table);
 	puts("\nOptions with a command:");
