@@ -8,6 +8,7 @@
  *
  * The part of a path behind "//" is what require maps to a module's name. */
 #include <lauxlib.h>
+#include <lobject.h>
 #include <lua.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,17 @@ static int write_bytes(lua_State *L, const void *data, size_t len, void *count)
 	return 0;
 }
 
+/* The names of local variables and upvalues are half of all strings in the
+ * bytecode, and PID 1 would have to read them at each start. Lines stay. */
+static void strip_names(Proto *function)
+{
+	function->sizelocvars = 0;
+	for (int i = 0; i < function->sizeupvalues; i++)
+		function->upvalues[i].name = NULL;
+	for (int i = 0; i < function->sizep; i++)
+		strip_names(function->p[i]);
+}
+
 static void write_chunk(lua_State *L, struct module *m, size_t number)
 {
 	size_t len;
@@ -88,6 +100,7 @@ static void write_chunk(lua_State *L, struct module *m, size_t number)
 		fail(m->path, lua_tostring(L, -1));
 	free(text);
 
+	strip_names(((const LClosure *)lua_topointer(L, -1))->p);
 	printf("static const unsigned char chunk_%zu[] = {\n", number);
 	lua_dump(L, write_bytes, &m->size, 0);
 	printf("};\n\n");
