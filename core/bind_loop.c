@@ -51,6 +51,16 @@ static int64_t deadline_in(lua_Number seconds)
 	return ns < (lua_Number)(LOOP_FOREVER - now) ? now + (int64_t)ns : LOOP_FOREVER;
 }
 
+/* host.c stopped it: until the first wait nothing is garbage. */
+static void start_collector(lua_State *L)
+{
+	static bool started;
+
+	if (!started)
+		lua_gc(L, LUA_GCRESTART);
+	started = true;
+}
+
 /* With an event there already, what else has happened is looked at, not waited for. */
 static int l_wait(lua_State *L)
 {
@@ -60,6 +70,7 @@ static int l_wait(lua_State *L)
 	if (!lua_isnoneornil(L, 1))
 		deadline = deadline_in(luaL_checknumber(L, 1));
 	check_main_thread(L);
+	start_collector(L);
 	guard_pause();
 	do
 		r = loop_turn(bind_first_event() ? LOOP_NOW : deadline);

@@ -95,6 +95,7 @@ static void run_state(void *data)
 	}
 	lua_atpanic(L, panic);
 	lua_setwarnf(L, bind_host_warn, NULL);
+	lua_gc(L, LUA_GCSTOP); /* sys.loop.wait starts it */
 	bind_host_enter(L);
 	lua_pushcfunction(L, add_traceback);
 	lua_pushcfunction(L, run_boot);
