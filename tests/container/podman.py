@@ -107,8 +107,14 @@ class Container:
         found = eventually(lambda: self.service(name), lambda s: s.get("state") == "ready" and s.get("pid"))
         return found.get("pid")
 
+    def is_running(self):
+        return self.inspect("{{.State.Running}}") == "true"
+
     def wait_ready(self):
-        eventually(lambda: self.exec("moonrise", "health").returncode, 0, 2 * DEADLINE)
+        """Until `moonrise health` succeeds, or the container has ended."""
+        eventually(lambda: self.exec("moonrise", "health").returncode == 0 or not self.is_running(),
+                   deadline=2 * DEADLINE)
+        assert self.is_running(), self.log
         return self
 
     # ---- its end

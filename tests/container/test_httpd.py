@@ -39,9 +39,11 @@ def certificate(address, port=443):
 @pytest.fixture(scope="module")
 def httpd(httpd_image):
     """One container for all tests that leave it as it is."""
-    one = Container(httpd_image, volume=True).wait_ready()
-    yield one
-    one.remove()
+    one = Container(httpd_image, volume=True)
+    try:
+        yield one.wait_ready()
+    finally:
+        one.remove()
 
 
 def test_the_page_comes_over_http_and_https(httpd):
