@@ -100,11 +100,14 @@ local function show(text)
   end) .. '"'
 end
 
+-- Set in every container, and so by nobody's mistake.
+local ALWAYS_SET = { PATH = true, HOME = true, HOSTNAME = true, TERM = true, PWD = true }
+
 -- A variable that nobody asked for, with nearly the name of the missing one.
 local function misspelt(name, environ, known)
   local others = {}
   for other in pairs(environ) do
-    if not known[other] then others[other] = true end
+    if not known[other] and not ALWAYS_SET[other] then others[other] = true end
   end
   local near = require("moonrise.nearest").key(name, others)
   return near and ("; there is %s, did you mean that?"):format(near) or ""

@@ -19,7 +19,7 @@ local left = fault.new(fault.STATUS.script, "the script has left by init.exit")
 -- @return result
 function M.note(text, result)
   if sys_host.mode == "check" then
-    io.stdout:write(("%-18s %s%s\n"):format(fault.where() or "", ("  "):rep(depth), text))
+    io.stdout:write(("%-26s %s%s\n"):format(fault.where() or "", ("  "):rep(depth), text))
   end
   return result
 end

@@ -40,10 +40,10 @@ describe("a rehearsal", function()
     ]], "@boot.lua")
     script(rehearse)
     assert.equal([[
-boot.lua:2         write /etc/motd
-boot.lua:3         once 'key'
-boot.lua:4           run genkey 'it'\''s'  (now: genkey: not found)
-boot.lua:8         start httpd: /bin/true, probe of /
+boot.lua:2                 write /etc/motd
+boot.lua:3                 once 'key'
+boot.lua:4                   run genkey 'it'\''s'  (now: genkey: not found)
+boot.lua:8                 start httpd: /bin/true, probe of /
 ]], table.concat(out))
     assert.equal(0, rehearse.finish())
     assert.same({}, err)
