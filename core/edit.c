@@ -412,18 +412,18 @@ static void finish(struct line *line, enum edit_result result, const char *echo)
 
 static void do_return(struct line *line)
 {
-	finish(line, EDIT_LINE, "\r\n");
+	finish(line, EDIT_LINE, "\n");
 }
 
 static void do_interrupt(struct line *line)
 {
-	finish(line, EDIT_INTERRUPTED, "^C\r\n");
+	finish(line, EDIT_INTERRUPTED, "^C\n");
 }
 
 static void do_end_of_file(struct line *line)
 {
 	if (line->length == 0)
-		finish(line, EDIT_END, "\r\n");
+		finish(line, EDIT_END, "\n");
 	else
 		do_delete(line);
 }
@@ -457,17 +457,17 @@ static void list_candidates(const char *first, const char *end)
 		widest = width > widest ? width : widest;
 	}
 	columns = screen_width() / (widest + 2);
-	say("\r\n");
+	say("\n");
 	for (const char *s = first; s < end && count < LIST_MAX; s = next_string(s), count++) {
 		char pad[64];
 
 		say(s);
 		column = column + 1 < columns ? column + 1 : 0;
 		(void)snprintf(pad, sizeof(pad), "%*s", widest + 2 - text_width(s, strlen(s)), "");
-		say(column == 0 || next_string(s) >= end ? "\r\n" : pad);
+		say(column == 0 || next_string(s) >= end ? "\n" : pad);
 	}
 	if (count == LIST_MAX)
-		say("...\r\n");
+		say("...\n");
 }
 
 static void do_complete(struct line *line)
@@ -538,7 +538,7 @@ static void press(struct line *line, int key)
 	char c = (char)key;
 
 	if (key < 0) {
-		finish(line, EDIT_END, "\r\n");
+		finish(line, EDIT_END, "\n");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
