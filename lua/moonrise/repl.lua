@@ -79,14 +79,17 @@ function M.is_hidden(name) return name == KEEP end
 -- @string name for messages
 -- @tparam table session
 -- @treturn function|nil
--- @treturn string what is wrong
+-- @treturn string what is wrong, if something is
 -- @treturn bool only its end is missing
 function M.compile(text, name, session)
-  local chunk = load("return " .. text .. "\n", "=" .. name, "t", session)
+  local chunk, err, chunk_err
+  chunk, err = load("return " .. text, "=" .. name, "t", session)
   if chunk then return chunk end
-  local err
-  chunk, err = load(text, "=" .. name, "t", session)
-  if not chunk then return nil, err, err:find("<eof>$") ~= nil end
+  chunk, chunk_err = load(text, "=" .. name, "t", session)
+  if not chunk then
+    if err:find("<eof>$") then return nil, err, true end -- the beginning of an expression: "1 +"
+    return nil, chunk_err, chunk_err:find("<eof>$") ~= nil
+  end
   -- A chunk that ends in a return can't keep its locals, and does not need to.
   return load(('%s\n;_ENV["%s"]()'):format(text, KEEP), "=" .. name, "t", session) or chunk
 end
@@ -97,9 +100,7 @@ end
 function M.explain(err)
   local lines = {}
   for line in (type(err) == "table" and err.traceback or ""):gmatch("[^\n]+") do
-    if line:find("^%s") and not line:find("%s%[C%]:") and not line:find("%f[%w]moonrise/") then
-      lines[#lines + 1] = line
-    end
+    if not line:find("^%s*moonrise/") then lines[#lines + 1] = line end
   end
   local text = tostring(err)
   return #lines > 1 and text .. "\n" .. table.concat(lines, "\n") or text
