@@ -167,7 +167,7 @@ bench: all
 
 BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck git libcap2-bin libcmocka-dev lua-busted lua-check lua5.4 \
-	   procps python3 python3-pytest scdoc shellcheck util-linux valgrind
+	   procps python3 python3-pexpect python3-pytest scdoc shellcheck util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap podman runc
 
 deps:
