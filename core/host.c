@@ -21,7 +21,7 @@
 #include <sys/prctl.h>
 
 #define STATUS_ENGINE 70
-#define FLUSH_NS      (1 * NSEC_PER_SEC)
+#define FLUSH_NS (1 * NSEC_PER_SEC)
 
 static const struct host_options *current;
 
