@@ -35,7 +35,7 @@ CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together wi
 endif
 ifdef SAN
 OPT       = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-CPPFLAGS += -DLUA_USE_APICHECK
+CPPFLAGS += -DLUA_USE_APICHECK -DMEMORY_SMALL_MAX=0
 endif
 
 ifndef V
