@@ -27,8 +27,8 @@ end
 -- @tparam {[string]=any} known the known names are its keys
 function M.key(word, known)
   local best, best_cost
-  -- One mistake in every three letters is a slip; more is another word.
-  local limit = math.max(1, math.min(#word, 60) // 3)
+  -- One mistake in every three letters is a slip; more, or a single letter, is another word.
+  local limit = #word < 2 and 0 or math.max(1, math.min(#word, 60) // 3)
   for name in pairs(known) do
     if type(name) == "string" and math.abs(#name - #word) <= limit then
       local cost = distance(word:lower(), name:lower())

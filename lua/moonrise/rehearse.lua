@@ -114,9 +114,6 @@ function M.main(run_script)
   task.spawn("boot", run_script).on_end = function(_, ok, err)
     is_over, failure = true, not ok and err or nil
   end
-  function task.on_event.signal(name)
-    is_over, failure = true, fault.new(fault.STATUS.script, "ended by " .. name)
-  end
   task.run(function() return is_over end)
   return M.finish(failure)
 end

@@ -22,7 +22,7 @@ local function as_text(entries)
       lines[#lines + 1] = (" "):rep(width + 2) .. line
     end
   end
-  if entries[1] then lines[#lines + 1] = "\n" .. SOURCES end
+  lines[#lines + 1] = entries[1] and "\n" .. SOURCES or "No settings are read."
   return lines
 end
 

@@ -23,7 +23,7 @@ SERVER_NAME     a host name such as www.example.org; default localhost
 
 Each may also be given as a file: NAME_FILE=PATH, $CREDENTIALS_DIRECTORY/NAME or /run/secrets/NAME.
 ]], settings.page(entries))
-    assert.equal("\n", settings.page({}))
+    assert.equal("No settings are read.\n", settings.page({}))
   end)
 
   it("as markdown", function()
