@@ -192,17 +192,27 @@ function M.declared() return declared end
 
 -- ---- what children get
 
---- The values of secrets by name, for a process that is to have them.
--- @tparam {string,...} names
+local function secret_named(name)
+  if secrets[name] == nil then
+    fault.raise(fault.STATUS.script, "'secrets' has %s, which is no secret that env.read has read%s",
+      tostring(name), require("moonrise.nearest").hint(tostring(name), secrets))
+  end
+  return secrets[name] and secrets[name]:reveal() or nil
+end
+
+--- What the option `secrets` of a process puts into its environment.
+-- @tparam table wanted { "NAME" }, or { VARIABLE = cfg.NAME } where it has another name there
 -- @treturn {[string]=string}
-function M.secrets(names)
+function M.secrets(wanted)
   local result = {}
-  for _, name in ipairs(names) do
-    if secrets[name] == nil then
-      fault.raise(fault.STATUS.script, "'secrets' has %s, which is no secret that env.read has read%s",
-        tostring(name), require("moonrise.nearest").hint(tostring(name), secrets))
+  for key, value in pairs(wanted) do
+    if math.type(key) == "integer" then
+      result[value] = secret_named(value)
+    elseif secret.is(value) then
+      result[key] = value:reveal()
+    else
+      fault.raise(fault.STATUS.script, "%s in 'secrets' is %s; it takes a secret", key, strict.describe(value))
     end
-    result[name] = secrets[name] and secrets[name]:reveal() or nil
   end
   return result
 end

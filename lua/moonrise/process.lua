@@ -244,7 +244,8 @@ local function open_input(options, fds)
     fds[0] = net.null("r")
     return nil
   end
-  local source = strict.check(("'stdin' of %s"):format(options.name), how, { text = "string", file = "string" })
+  local source = strict.check(("'stdin' of %s"):format(options.name), how,
+    { text = "string|secret", file = "string" })
   if source.file then
     local fd, reason = require("sys.file").open_read(source.file)
     fds[0] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
@@ -407,7 +408,10 @@ function M.run(options)
     local pipe = process[stream]
     if pipe then readers[stream] = task.spawn(options.name, read_all, options.name, stream, pipe) end
   end
-  if process.input then task.spawn(options.name, write_all, process.input, options.stdin.text) end
+  if process.input then
+    local text = require("moonrise.secret").reveal(options.stdin.text)
+    task.spawn(options.name, write_all, process.input, text)
+  end
   local deadline = options.timeout and process.started + seconds(options.timeout)
   while not result do
     local _, why = ended:wait(deadline and deadline - loop.now())

@@ -21,11 +21,12 @@ end
 
 M.describe = describe
 
--- "string|integer": is the value of one of these types?
+-- "string|integer|secret": is the value of one of these types?
 local function has_type(value, types)
   local kind, number = type(value), math.type(value)
+  local class = kind == "table" and (getmetatable(value) or {}).__name
   for name in types:gmatch("[^|]+") do
-    if name == kind or name == number or name == "any" then return true end
+    if name == kind or name == number or name == class or name == "any" then return true end
   end
   return false
 end

@@ -154,9 +154,11 @@ boot.lua:2: 4 settings are wrong:
   it("keeps secrets and the names of their files from children", function()
     environ = { PW = "hunter2", KEY_FILE = "/key", HOME = "/root", CONF_FILE = "/conf" }
     files = { ["/key"] = "abc", ["/conf"] = "x" }
-    env.read { PW = { type = "secret" }, KEY = { type = "secret" }, CONF = {} }
+    local cfg = env.read { PW = { type = "secret" }, KEY = { type = "secret" }, CONF = {} }
     assert.same({ HOME = "/root", CONF_FILE = "/conf" }, env.child_environment())
     assert.same({ KEY = "abc" }, env.secrets { "KEY" })
+    assert.same({ KEY = "abc", PGPASSWORD = "hunter2" }, env.secrets { "KEY", PGPASSWORD = cfg.PW })
+    assert.error_matches(function() env.secrets { PW = "x" } end, "PW in 'secrets' is a string; it takes a secret")
     assert.error_matches(function() env.secrets { "PV" } end,
       "'secrets' has PV, which is no secret that env.read has read; did you mean 'PW'%?")
   end)
