@@ -26,20 +26,20 @@ int bind_fail(lua_State *L, int error, const char *what);
  * loop; it stays there, switched off, between two watches. */
 struct bind_fd {
 	struct loop_source source;
-	unsigned token;	      /* 0: not watched */
+	unsigned token;       /* 0: not watched */
 	struct bind_fd *next; /* in the list of the watched ones */
-	bool added;	      /* the loop knows `source` */
+	bool added;           /* the loop knows `source` */
 	bool nonblocking;
 };
 struct bind_fd *bind_new_fd(lua_State *L);
 struct bind_fd *bind_check_fd(lua_State *L, int index); /* raises when closed */
-struct bind_fd *bind_test_fd(lua_State *L, int index);	/* NULL: none, or closed */
-int bind_take_fd(lua_State *L, int index);		/* gives the number away */
-int bind_nonblocking(struct bind_fd *fd);		/* 0 or -errno */
+struct bind_fd *bind_test_fd(lua_State *L, int index);  /* NULL: none, or closed */
+int bind_take_fd(lua_State *L, int index);              /* gives the number away */
+int bind_nonblocking(struct bind_fd *fd);               /* 0 or -errno */
 int bind_watch_fd(struct bind_fd *fd, uint32_t events); /* token, or -errno */
 void bind_unwatch_fd(struct bind_fd *fd);
 struct bind_fd *bind_watched_fd(unsigned token); /* or NULL */
-int bind_fd_connected(lua_State *L);		 /* fd:connected(), in bind_net.c */
+int bind_fd_connected(lua_State *L);             /* fd:connected(), in bind_net.c */
 
 /* Events for sys.loop.next. They are C data until Lua asks for them. `text` is
  * copied; 0 or -ENOMEM. */

@@ -107,7 +107,7 @@ static int l_gid(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{ "user", l_user }, { "group", l_group }, { "caps", l_caps }, { "bounding", l_bounding },
-	{ "uid", l_uid },   { "gid", l_gid },	  { NULL, NULL },
+	{ "uid", l_uid },   { "gid", l_gid },     { NULL, NULL },
 };
 
 int bind_open_cred(lua_State *L)

@@ -22,10 +22,10 @@ static const struct removed {
 };
 
 static const luaL_Reg libraries[] = {
-	{ LUA_GNAME, luaopen_base },	   { LUA_COLIBNAME, luaopen_coroutine },
+	{ LUA_GNAME, luaopen_base },       { LUA_COLIBNAME, luaopen_coroutine },
 	{ LUA_TABLIBNAME, luaopen_table }, { LUA_STRLIBNAME, luaopen_string },
 	{ LUA_MATHLIBNAME, luaopen_math }, { LUA_UTF8LIBNAME, luaopen_utf8 },
-	{ LUA_OSLIBNAME, luaopen_os },	   { LUA_IOLIBNAME, luaopen_io },
+	{ LUA_OSLIBNAME, luaopen_os },     { LUA_IOLIBNAME, luaopen_io },
 	{ LUA_DBLIBNAME, luaopen_debug },
 };
 

@@ -10,7 +10,7 @@
 struct host_options {
 	const char *mode;    /* "boot", "check", "settings" */
 	const char *script;  /* path */
-	char **args;	     /* what follows the script; NULL-terminated */
+	char **args;         /* what follows the script; NULL-terminated */
 	const char *lua_dir; /* --lua DIR: modules from disk, or NULL */
 	const char *format;  /* settings: "text", "markdown", "json" */
 	size_t memory_limit; /* bytes; 0: the default */

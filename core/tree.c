@@ -47,7 +47,7 @@ static void pop_name(struct tree_report *report)
 struct visit {
 	int (*entry)(const struct visit *visit, const char *name);
 	int from; /* the folder whose entries are visited */
-	int to;	  /* populate: its counterpart; -1: there is none */
+	int to;   /* populate: its counterpart; -1: there is none */
 	bool dry; /* populate: count only */
 	struct tree_report *report;
 };

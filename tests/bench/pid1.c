@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 static void fail(const char *what)
 {
 	fprintf(stderr, "pid1: %s: %s\n", what, strerror(errno));
@@ -116,7 +115,7 @@ static int wait_end(pid_t pid)
 
 static void settle(long ms)
 {
-	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
 }
 
 static FILE *start_with_output(char **argv, pid_t *ret_pid, int64_t *ret_exec_time)
@@ -178,7 +177,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *word;
 		int (*measure)(char **argv);
-	} words[] = {{"start", measure_start}, {"idle", measure_idle}, {"run", run}};
+	} words[] = { { "start", measure_start }, { "idle", measure_idle }, { "run", run } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof words / sizeof *words; i++)
 		if (!strcmp(argv[1], words[i].word))
