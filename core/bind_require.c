@@ -41,7 +41,7 @@ static int read_regular_file(const char *path, char **ret_text, size_t *ret_leng
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
 	auto_free char *text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return -ENOMEM;
@@ -76,7 +76,7 @@ static int load_file(lua_State *L, const char *path, const char *chunk_name, int
 	lua_pushfstring(L, "@%s", chunk_name);
 	*ret_error = read_regular_file(path, &text, &length);
 	if (*ret_error < 0) {
-		lua_pushfstring(L, "cannot read %s: %s", path, strerror(-*ret_error));
+		lua_pushfstring(L, "cannot read %s: %s", path, bind_file_error(-*ret_error));
 		lua_remove(L, -2);
 		return LUA_ERRFILE;
 	}

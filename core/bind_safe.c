@@ -31,6 +31,11 @@ static const luaL_Reg libraries[] = {
 
 /* ---- io.open */
 
+const char *bind_file_error(int error)
+{
+	return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
 static const struct open_mode {
 	const char *word;
 	int flags;
@@ -66,7 +71,7 @@ static FILE *open_quick_file(const char *path, int flags, const char *mode)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return NULL;
 	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		errno = S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
 		return NULL;
 	}
 	FILE *file = fdopen(fd, mode);
@@ -93,8 +98,14 @@ static int l_open(lua_State *L)
 	stream->closef = NULL; /* closed, until it is open */
 	luaL_setmetatable(L, LUA_FILEHANDLE);
 	stream->f = open_quick_file(path, flags, mode);
-	if (!stream->f)
-		return luaL_fileresult(L, 0, path);
+	if (!stream->f) {
+		int error = errno;
+
+		lua_pushnil(L);
+		lua_pushfstring(L, "%s: %s", path, bind_file_error(error));
+		lua_pushinteger(L, error);
+		return 3;
+	}
 	stream->closef = close_file;
 	return 1;
 }
