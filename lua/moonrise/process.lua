@@ -267,6 +267,21 @@ task.on_event.child = function(id, how, number)
   if ended then ended(how, number) end
 end
 
+local function write_all(fd, text)
+  local from = 1
+  while from <= #text do
+    local count, _, errno = fd:write(text:sub(from, from + 65535))
+    if count then
+      from = from + count
+    elseif errno == 32 then -- EPIPE: it does not want to read it all
+      break
+    else
+      task.writable(fd)
+    end
+  end
+  fd:close()
+end
+
 local function close_all(fds)
   for _, fd in pairs(fds) do fd:close() end
 end
@@ -275,7 +290,7 @@ end
 -- @tparam table options from check()
 -- @func ended called in the scheduler with "exited"|"killed"|"dumped" and the number
 -- @bool sweep kill what it leaves behind in its process group
--- @treturn table process: child, pid, relays (by stream), out, err (pipes to capture), input
+-- @treturn table process: child, pid, relays (by stream), out, err (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
 function M.spawn(options, ended, sweep)
   local user = account(options)
@@ -283,7 +298,7 @@ function M.spawn(options, ended, sweep)
   local path = find(options, env)
   local fds <close> = setmetatable({}, { __close = close_all })
   local process = { name = options.name, started = loop.now(), relays = {} }
-  process.input = open_input(options, fds)
+  local input = open_input(options, fds)
   local pipes = {
     stdout = open_output(options, "stdout", fds, 1),
     stderr = open_output(options, "stderr", fds, 2),
@@ -302,6 +317,9 @@ function M.spawn(options, ended, sweep)
     fault.raise(status, "cannot start %s: %s", options.name, reason)
   end
   process.child, process.pid = child, child:pid()
+  if input then
+    task.spawn(options.name, write_all, input, require("moonrise.secret").reveal(options.stdin.text))
+  end
   ends[child:id()] = ended
   for stream, pipe in pairs(pipes) do
     if options[stream] == "capture" then
@@ -332,21 +350,6 @@ local function read_all(name, stream, fd)
   end
   fd:close()
   return table.concat(parts)
-end
-
-local function write_all(fd, text)
-  local from = 1
-  while from <= #text do
-    local count, _, errno = fd:write(text:sub(from, from + 65535))
-    if count then
-      from = from + count
-    elseif errno == 32 then -- EPIPE: it does not want to read it all
-      break
-    else
-      task.writable(fd)
-    end
-  end
-  fd:close()
 end
 
 -- What has been logged of a stream. The process has ended, but a daemon that it
@@ -407,10 +410,6 @@ function M.run(options)
   for _, stream in ipairs { "stdout", "stderr" } do
     local pipe = process[stream]
     if pipe then readers[stream] = task.spawn(options.name, read_all, options.name, stream, pipe) end
-  end
-  if process.input then
-    local text = require("moonrise.secret").reveal(options.stdin.text)
-    task.spawn(options.name, write_all, process.input, text)
   end
   local deadline = options.timeout and process.started + seconds(options.timeout)
   while not result do

@@ -185,7 +185,7 @@ def test_a_secret_is_shown_nowhere_but_where_it_is_to_go(boot):
         fs.write("/run/template", "password={{PW}}\\n")
         fs.render("/run/template", "/run/password", cfg)
         init.run { "grep", "-c", "^password=hunter2$", "/run/password" }
-        init.run { "grep", "-c", "^opensesame$", stdin = { text = cfg.KEY } }
+        init.run { "grep", "-q", "^opensesame$", stdin = { text = cfg.KEY } }
         error(cfg.PW)
     ''', env={"PW": "hunter2", "KEY": "opensesame"})
     assert c.wait() == 70
@@ -198,6 +198,14 @@ def test_a_secret_is_shown_nowhere_but_where_it_is_to_go(boot):
         assert message in c.err
     assert "hunter2" not in c.out + c.err
     assert "opensesame" not in c.out + c.err
+
+
+def test_a_secret_may_be_the_input_of_a_service(boot):
+    c = boot(SECRET + '''
+        init.start { "sh", "-c", "grep -c '^opensesame$'; exec sleep 1000", stdin = { text = cfg.KEY } }
+    ''', env={"PW": "hunter2", "KEY": "opensesame"})
+    c.says("sh: 1")
+    assert c.stop() == 0
 
 
 def test_a_secret_is_not_shown_by_a_client(boot):
