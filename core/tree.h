@@ -4,24 +4,22 @@
 #define MOONRISE_TREE_H
 
 #include <limits.h>
-#include <stdint.h>
 
-/* What was done, and after an error where: a path below the tree's top. */
-struct tree_report {
-	uint64_t entries;
-	uint64_t bytes;
-	char path[PATH_MAX];
+/* Where a walk is, as a path below its top; after an error, where that was. */
+struct tree_path {
+	char text[PATH_MAX];
 };
 
-/* Make in `volume` what is in `template` and not in the volume, each entry in
- * one piece, with mode, owner (where this process may give files away) and
- * times. What is there stays, whatever it is. 0 or -errno. */
-int tree_populate(const char *template, const char *volume, struct tree_report *ret_report);
+/* Call `entry` for each name in the folder but "." and ".."; stops at the first
+ * error. `context` is the caller's. 0 or -errno. */
+int tree_each(int folder, struct tree_path *path, int (*entry)(void *context, const char *name),
+	      void *context);
 
-/* Only count what tree_populate would make. */
-int tree_missing(const char *template, const char *volume, struct tree_report *ret_report);
+/* For reading, and never through a link: a descriptor or -errno. */
+int tree_open_folder(int folder, const char *name);
 
-/* Remove the path and all below it; nothing there is fine. */
-int tree_remove(const char *path, struct tree_report *ret_report);
+/* Remove the name and all below it; nothing there is fine. 0 or -errno. */
+int tree_remove_at(int folder, const char *name, struct tree_path *path);
+int tree_remove(const char *path, struct tree_path *ret_path);
 
 #endif

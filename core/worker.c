@@ -4,6 +4,7 @@
 #include "worker.h"
 
 #include "file.h"
+#include "populate.h"
 #include "sha256.h"
 #include "tree.h"
 #include "util.h"
@@ -63,23 +64,23 @@ static int hash(char **args)
 /* missing TEMPLATE VOLUME: "ENTRIES BYTES" on stdout */
 static int missing(char **args)
 {
-	struct tree_report report;
-	int r = tree_missing(args[0], args[1], &report);
+	struct populate_report report;
+	int r = populate_missing(args[0], args[1], &report);
 
 	if (r < 0)
-		return complain(args[0], report.path, r);
+		return complain(args[0], report.path.text, r);
 	printf("%" PRIu64 " %" PRIu64, report.entries, report.bytes);
 	return 0;
 }
 
 /* populate TEMPLATE VOLUME: the number of entries made, on stdout */
-static int populate(char **args)
+static int populate_volume(char **args)
 {
-	struct tree_report report;
-	int r = tree_populate(args[0], args[1], &report);
+	struct populate_report report;
+	int r = populate(args[0], args[1], &report);
 
 	if (r < 0)
-		return complain(args[1], report.path, r);
+		return complain(args[1], report.path.text, r);
 	printf("%" PRIu64, report.entries);
 	return 0;
 }
@@ -87,10 +88,10 @@ static int populate(char **args)
 /* remove PATH */
 static int remove_tree(char **args)
 {
-	struct tree_report report;
-	int r = tree_remove(args[0], &report);
+	struct tree_path below;
+	int r = tree_remove(args[0], &below);
 
-	return r < 0 ? complain(args[0], "", r) : 0;
+	return r < 0 ? complain(args[0], below.text, r) : 0;
 }
 
 /* sync FOLDER */
@@ -106,8 +107,9 @@ static const struct word {
 	int count; /* of arguments */
 	int (*run)(char **args);
 } words[] = {
-	{ "copy", 5, copy },         { "hash", 1, hash },          { "missing", 2, missing },
-	{ "populate", 2, populate }, { "remove", 1, remove_tree }, { "sync", 1, sync_volume },
+	{ "copy", 5, copy },          { "hash", 1, hash },
+	{ "missing", 2, missing },    { "populate", 2, populate_volume },
+	{ "remove", 1, remove_tree }, { "sync", 1, sync_volume },
 };
 
 int worker_run(int argc, char **argv)
