@@ -214,7 +214,7 @@ function M.open(path, options)
   local dirs = check_dirs(options.dirs or {})
   file.owner(options.owner, nil, "fs.volume")
   local is_boot = sys_host.mode == "boot"
-  if is_boot then check(path) end
+  if is_boot then check(path) else require("moonrise.rehearse").note("use the volume " .. path) end
   local record = load_record(path .. "/" .. JOURNAL)
   local volume = setmetatable({ path_ = path, running = {}, done = record.done }, Volume)
   if options.template then populate(path, options.template) end

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """moonrise.fs in a boot script: each word, and what it says when the world refuses."""
-from moonrise import needs_root
+import os
+
+import moonrise
+from moonrise import eventually, needs_root
 
 TMPFS = "mount -t tmpfs -o size=64k,mode=755 tmpfs /mnt\n"
 AS_ANYBODY = 'chmod 755 .\nexec setpriv --reuid 12345 --regid 0 --clear-groups "$@"\n'
@@ -215,3 +218,53 @@ def test_without_the_capability_owners_are_left(boot):
     """, inside=TMPFS + "chmod 777 /mnt\n" + AS_ANYBODY)
     assert c.wait() == 0, c.err
     assert c.out == "12345\t12345\n"
+
+
+def test_heavy_work_does_not_keep_the_init_from_its_own(boot):
+    """The file is 4 TB long, so its hash is not there before the test ends."""
+    c = boot("""
+        local init, fs = require "moonrise", require "moonrise.fs"
+        print("begin")
+        fs.hash("/run/sparse")
+    """, inside="truncate -s 4T /run/sparse")
+    c.says("begin")
+    eventually(lambda: c.moonrise("eval", "6 * 7").stdout.strip(), "42")
+    eventually(lambda: len(c.processes()), 2)
+    c.stop()
+
+
+def test_a_rehearsal_changes_nothing(tmp_path):
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "conf.in").write_text("Listen {{PORT}}\n")
+    script = tmp_path / "boot.lua"
+    script.write_text("""
+local fs = require "moonrise.fs"
+local data = fs.volume("/data", { template = "/none", dirs = { "logs" }, owner = "root" })
+fs.write("a", "", { mode = "0600" })
+fs.append("a", "")
+fs.line("a", "x")
+fs.replace("conf.in", "Listen", "Port")
+fs.render("conf.in", "conf", { PORT = 80 })
+fs.copy("a", "b")
+fs.move("a", "b")
+fs.link("a", "b")
+fs.mkdir("c/d")
+fs.remove("conf.in")
+fs.remove("volume", { recursive = true })
+fs.chmod("conf.in", "0600")
+fs.chown("conf.in", "root")
+assert(fs.read("not-yet") == "" and fs.hash("a") == "")
+assert(data:once("step", function() fs.write("e", "") end))
+""")
+    result = moonrise.run("check", str(script), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    notes = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()]
+    assert notes == [
+        "use the volume /data", "populate /data from /none", "change the owner of /data",
+        "make the folder /data/logs", "write a", "append to a", "set a line in a", "replace in conf.in, 1 times",
+        "render conf.in to conf", "copy a to b", "move a to b", "link b to a", "make the folder c/d",
+        "remove conf.in", "remove volume", "change the mode of conf.in", "change the owner of conf.in",
+        "read not-yet  (now: not there)", "hash a", 'once "step":', "write e",
+    ]
+    assert sorted(os.listdir(tmp_path)) == ["boot.lua", "conf.in", "volume"]
+    assert (tmp_path / "conf.in").read_text() == "Listen {{PORT}}\n"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """fs.volume: what outlives the container is prepared once, and survives being killed."""
 import os
+import shutil
 from signal import SIGKILL
 
 import pytest
 
-from moonrise import needs_root
+from moonrise import eventually, needs_root
 
 AS_ANYBODY = 'chmod 755 .\nexec setpriv --reuid 12345 --regid 0 --clear-groups "$@"\n'
 AS_ROOT_WITHOUT_CAPABILITIES = 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"\n'
@@ -49,6 +50,16 @@ def run(boot, place):
     return start
 
 
+def tree(top):
+    """{path: (type and mode, owner, content)} of all that is below."""
+    found = {}
+    for path in top.rglob("*"):
+        st = path.lstat()
+        content = os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else None
+        found[str(path.relative_to(top))] = (st.st_mode, st.st_uid, st.st_gid, content)
+    return found
+
+
 POPULATE = "fs.volume(volume, { template = template })"
 
 
@@ -65,6 +76,20 @@ def test_what_is_missing_is_populated(run, place):
     run(POPULATE)
     assert (volume / "etc" / "one").read_text() == "mine\n"
     assert os.readlink(volume / "link") == "etc/one"
+
+
+@pytest.mark.parametrize("count", [1, 200, 600, 1200])
+def test_a_populate_that_is_killed_is_continued(run, place, count):
+    for number in range(600):
+        (place / "template" / "etc" / f"file-{number}").write_text(str(number) * 100)
+    c = run.begin(POPULATE + """\ninit.sleep("1h")""")
+    eventually(lambda: (place / "volume" / ".moonrise").exists() or
+               sum(len(files) for _, _, files in os.walk(place / "volume")) >= count)
+    c.signal(SIGKILL)
+    c.wait()
+    run(POPULATE)
+    shutil.rmtree(place / "volume" / ".moonrise")
+    assert tree(place / "volume") == tree(place / "template")
 
 
 def test_a_volume_that_nobody_mounted_is_made(run, place):
