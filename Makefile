@@ -30,6 +30,7 @@ CFLAGS   = $(OPT) -ffunction-sections -fdata-sections
 LDFLAGS  = -Wl,--gc-sections
 
 ifeq ($(LIBC),musl)
+NEAR      = core/make/near.ld
 LDFLAGS  += -static
 CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together with glibc's
 endif
@@ -60,9 +61,9 @@ all: $(BIN)
 $(BIN): $O/moonrise.debug
 	strip -o $@ $<
 
-$O/moonrise.debug: $O/main.o $O/core.a $O/libcap.a
+$O/moonrise.debug: $O/main.o $O/core.a $O/libcap.a $(NEAR)
 	$(call say,LINK,$(BIN))
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(NEAR:%=-Wl,-T,%) -o $@ $< $(LIBS)
 
 $O/core.a: $(CORE_O) $O/embedded.o $(LUA_O)
 	rm -f $@
