@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -599,6 +600,7 @@ enum edit_result edit_line(const char *prompt, edit_completer *complete, char **
 	struct line line = { .prompt = prompt, .complete = complete, .entry = history_count };
 	enum edit_result result;
 
+	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* for glibc's wcwidth; musl's needs nothing */
 	*ret_line = NULL;
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || (term && strcmp(term, "dumb") == 0))
 		return read_plain(prompt, ret_line);
