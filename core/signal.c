@@ -140,15 +140,12 @@ static void reap(void)
 		(void)kill(getpid(), SIGCHLD);
 }
 
-static void hand_over(const struct signalfd_siginfo *info)
+static void hand_over(int number, pid_t sender)
 {
-	struct signal_arrival arrival = {
-		.number = (int)info->ssi_signo,
-		.outside = info->ssi_pid == 0,
-	};
+	struct signal_arrival arrival = { .number = number, .outside = sender == 0 };
 
 	/* Our own write to a pipe that nobody reads: EPIPE has said it. */
-	if (arrival.number == SIGPIPE && info->ssi_pid == (uint32_t)getpid())
+	if (number == SIGPIPE && sender == getpid())
 		return;
 	on_arrival(&arrival);
 }
@@ -164,7 +161,7 @@ static void signalfd_ready(struct loop_source *source, uint32_t events)
 		if (infos[i].ssi_signo == SIGCHLD)
 			child = true;
 		else
-			hand_over(&infos[i]);
+			hand_over((int)infos[i].ssi_signo, (pid_t)infos[i].ssi_pid);
 	}
 	if (child)
 		reap();
@@ -175,16 +172,34 @@ void signal_redirect(void (*arrived)(const struct signal_arrival *arrival))
 	on_arrival = arrived;
 }
 
+void signal_take(void (*arrived)(const struct signal_arrival *arrival))
+{
+	if (!on_arrival)
+		inherited_mask = signal_block(SIGNAL_ALL);
+	on_arrival = arrived;
+	/* Inherited as ignored it would let the kernel reap behind our back. The
+	 * others may stay ignored: blocked signals arrive all the same. */
+	(void)signal(SIGCHLD, SIG_DFL);
+}
+
+void signal_wait(void)
+{
+	uint64_t all = SIGNAL_ALL;
+	siginfo_t info;
+	long number = syscall(SYS_rt_sigtimedwait, &all, &info, NULL, sizeof(all));
+
+	if (number == SIGCHLD)
+		reap();
+	else if (number > 0)
+		hand_over((int)number, info.si_pid);
+}
+
 int signal_init(void (*arrived)(const struct signal_arrival *arrival))
 {
 	static struct loop_source source = { .ready = signalfd_ready };
 	uint64_t all = SIGNAL_ALL;
 
-	on_arrival = arrived;
-	inherited_mask = signal_block(SIGNAL_ALL);
-	/* Inherited as ignored it would let the kernel reap behind our back. The
-	 * others may stay ignored: blocked signals arrive all the same. */
-	(void)signal(SIGCHLD, SIG_DFL);
+	signal_take(arrived);
 	source.fd = (int)syscall(SYS_signalfd4, -1, &all, sizeof(all), SFD_CLOEXEC | SFD_NONBLOCK);
 	if (source.fd < 0)
 		return -errno;

@@ -33,6 +33,12 @@ const char *signal_name(int number);
  * run; every other signal is handed to `arrived`. 0 or -errno. */
 int signal_init(void (*arrived)(const struct signal_arrival *arrival));
 
+/* For who waits for nothing but signals (`moonrise -- CMD`): signal_take blocks them
+ * all, signal_wait waits for one and deals with it as above. One system call where
+ * the loop needs two, and no descriptor. signal_init may still follow. */
+void signal_take(void (*arrived)(const struct signal_arrival *arrival));
+void signal_wait(void);
+
 /* From now on they go to somebody else: the ending. */
 void signal_redirect(void (*arrived)(const struct signal_arrival *arrival));
 
