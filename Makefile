@@ -31,6 +31,7 @@ LDFLAGS  = -Wl,--gc-sections
 
 ifeq ($(LIBC),musl)
 NEAR      = core/make/near.ld
+CFLAGS   += -fno-pie # a static program stays where it is
 LDFLAGS  += -static
 CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together with glibc's
 endif
@@ -103,10 +104,13 @@ $O/lua/%.o: $O/ready
 	$(call say,CC,$@)
 	$(CC) -std=gnu17 $(CPPFLAGS) -DLUA_USE_POSIX $(CFLAGS) -c -o $@ $(LUA)/src/$*.c
 
+# Its constructor would cost every start of moonrise some system calls: cred.c calls
+# it when capabilities are asked for.
 $O/libcap.a: $O/ready
 	$(call say,MAKE,$@)
 	rm -rf $O/libcap && cp -a $(LIBCAP) $O/libcap
-	$(MAKE) -C $O/libcap/libcap libcap.a BUILD_CC=gcc COPTS="$(CFLAGS)" CC="$(CC) \
+	$(MAKE) -C $O/libcap/libcap libcap.a BUILD_CC="gcc -no-pie" \
+		COPTS="$(CFLAGS) '-Dconstructor(priority)=used'" CC="$(CC) \
 		$(if $(filter musl,$(LIBC)),-isystem $(abspath $O)/kernel)" > $O/libcap.log 2>&1 || \
 		{ cat $O/libcap.log; exit 1; }
 	cp $O/libcap/libcap/libcap.a $@

@@ -193,11 +193,16 @@ int cred_find_user(const char *name, struct cred_user *ret_user)
 
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 
+/* What libcap has as a constructor; the Makefile makes it an ordinary function, so
+ * that only those pay for it who ask for capabilities. It does its work once. */
+void _libcap_initialize(void);
+
 int cred_capability_number(const char *name)
 {
 	char full[64];
 	cap_value_t cap;
 
+	_libcap_initialize();
 	/* libcap also takes numbers and, in prefixed names, any case. */
 	if (isdigit((unsigned char)*name))
 		return -EINVAL;
@@ -208,9 +213,11 @@ int cred_capability_number(const char *name)
 
 static uint64_t get_set(cap_flag_t flag)
 {
-	cap_t caps = cap_get_proc();
+	cap_t caps;
 	uint64_t set = 0;
 
+	_libcap_initialize();
+	caps = cap_get_proc();
 	for (cap_value_t cap = 0; caps && cap < cap_max_bits(); cap++) {
 		cap_flag_value_t value = CAP_CLEAR;
 
@@ -230,6 +237,7 @@ uint64_t cred_bounding(void)
 {
 	uint64_t set = 0;
 
+	_libcap_initialize();
 	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
 		if (cap_get_bound(cap) > 0)
 			set |= CAP_BIT(cap);

@@ -78,9 +78,11 @@ void spawn_plan_init(struct spawn_plan *plan)
 /* ---- the steps, in the child; each one returns -1 with errno, and may have
  * named the subject, or a better stage than the table's, in `error` */
 
+/* Not snprintf: the exec of every start comes by here. */
 static void set_subject(struct spawn_error *error, const char *subject)
 {
-	(void)snprintf(error->subject, sizeof(error->subject), "%s", subject);
+	if (!memccpy(error->subject, subject, '\0', sizeof(error->subject)))
+		error->subject[sizeof(error->subject) - 1] = '\0';
 }
 
 static int set_dispositions(const struct spawn_plan *plan, struct spawn_error *error)
@@ -213,7 +215,10 @@ static int set_oom_score(const struct spawn_plan *plan, struct spawn_error *erro
 
 static int set_credentials(const struct spawn_plan *plan, struct spawn_error *error)
 {
-	int r = cred_apply(&plan->cred, &error->stage);
+	int r = 0;
+
+	if (plan->cred.change_user || plan->cred.limit_caps || plan->cred.no_new_privs)
+		r = cred_apply(&plan->cred, &error->stage);
 
 	errno = -r;
 	return r;
