@@ -272,30 +272,30 @@ static bool orphans_come_to_us(void)
 	return subreaper != 0;
 }
 
-/* 0 or -errno. */
-static int prepare(void)
+static void prepare(void)
 {
-	int r = loop_init();
-
-	if (r == 0)
-		r = signal_init(arrived);
-	if (r < 0)
-		return r;
+	signal_take(arrived);
 	if (options->death_signal)
 		(void)prctl(PR_SET_PDEATHSIG, options->death_signal);
 	if (options->subreaper)
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (!orphans_come_to_us())
 		say(VOICE_NO_REAPER, 0, 0);
-	if (options->warn_reaped || options->verbosity > 0)
+	if (options->warn_reaped || options->verbosity > options->voice->verbosity)
 		child_watch_strangers(stranger_ended);
-	return 0;
+}
+
+/* The ending has a deadline and therefore waits on the loop. */
+static void end_all(void)
+{
+	if (orphans_come_to_us() && child_any() && loop_init() == 0 && signal_init(arrived) == 0)
+		ending_run(SIGTERM, ENDING_GRACE_NS);
 }
 
 static void end_rest(void)
 {
-	if (options->rest == REST_END_ALL && orphans_come_to_us()) {
-		ending_run(SIGTERM, ENDING_GRACE_NS);
+	if (options->rest == REST_END_ALL) {
+		end_all();
 	} else if (options->rest == REST_TERM_GROUP) {
 		int sent = rewrite(SIGTERM);
 
@@ -316,12 +316,11 @@ int command_run(const struct command_options *chosen)
 	int status;
 
 	options = chosen;
-	if (prepare() < 0)
-		return NOT_EXECUTABLE;
+	prepare();
 	status = options->pause ? 0 : start();
 	if (status == 0) {
 		while (!command.over)
-			(void)loop_turn(LOOP_FOREVER);
+			signal_wait();
 		status = command.status;
 		end_rest();
 	}

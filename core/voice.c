@@ -166,10 +166,11 @@ void voice_say(const struct voice *voice, int verbosity, enum voice_event event,
 	       const struct voice_fact *fact)
 {
 	const struct voice_text *said = &voice->texts[event];
-	struct line line = { .length = 0 };
+	struct line line;
 
 	if (!said->text || verbosity < said->verbosity)
 		return;
+	line.length = 0;
 	for (const char *p = said->text; *p; p++)
 		add(&line, *p, fact);
 	line.text[line.length++] = '\n';
