@@ -4,6 +4,7 @@
 
 #include "loop.h"
 #include "util.h"
+#include "valgrind.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -84,6 +85,8 @@ static void test_numbers_of_names(void **state)
 static void test_every_signal_arrives(void **state)
 {
 	(void)state;
+	if (under_valgrind())
+		skip();
 	for (int i = 1; i <= SIGNAL_MAX; i++) {
 		if (i == SIGKILL || i == SIGSTOP || i == SIGCHLD || i == SIGPIPE || i == 32 ||
 		    i == 33)

@@ -4,6 +4,7 @@
 
 #include "signal.h"
 #include "util.h"
+#include "valgrind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +128,8 @@ static void assert_exec_fails(const char *name, int error, const char *format)
 static void test_why_exec_fails(void **state)
 {
 	(void)state;
+	if (under_valgrind())
+		skip();
 	assert_exec_fails("missing", ENOENT, "exec %s: No such file or directory");
 	assert_exec_fails("data", EACCES, "exec %s: Permission denied");
 	assert_exec_fails("folder", EACCES, "exec %s: Permission denied");
@@ -144,6 +147,8 @@ static void test_which_stage_fails(void **state)
 	struct spawn_plan plan;
 
 	(void)state;
+	if (under_valgrind())
+		skip();
 	plan_for(&plan, argv);
 	plan.cwd = "/no/such/folder";
 	assert_fails(&plan, ENOENT, "chdir /no/such/folder: No such file or directory");
@@ -181,9 +186,12 @@ static int become_another(void)
 static void test_user_change_is_refused(void **state)
 {
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
 	(void)state;
+	if (under_valgrind())
+		skip();
+	pid = fork();
 	if (pid == 0)
 		_exit(become_another());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -235,6 +243,8 @@ static void test_descriptors_in_any_order(void **state)
 	struct spawn_plan plan;
 
 	(void)state;
+	if (under_valgrind())
+		skip();
 	plan_for(&plan, argv);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		inodes[fds[i].to] = inode_of(open_at(fds[i].from));
@@ -328,6 +338,8 @@ static void test_limits_and_nice(void **state)
 	struct spawn_plan plan;
 
 	(void)state;
+	if (under_valgrind())
+		skip();
 	plan_for(&plan, argv);
 	plan.limits[plan.limit_count++] = (struct spawn_limit){ RLIMIT_NOFILE, { 30, 40 } };
 	plan.nice = 19;
