@@ -98,6 +98,14 @@ function M.append(path, text, options)
   file.act("append", "append to " .. path, path, path, text, options.mode, options.uid, options.gid)
 end
 
+-- f(...) with a script's pattern in it; what is wrong with that is the script's.
+local function with_pattern(word, f, ...)
+  local ok, first, second = pcall(f, ...)
+  if ok then return first, second end
+  if type(first) ~= "string" then error(first, 0) end
+  fault.raise(STATUS.script, "%s: %s", word, first:gsub("^moonrise/[^:]*:%d+: ", ""))
+end
+
 local function replace_text(text, old, new)
   local parts, count, at = {}, 0, 1
   local first, last = text:find(old, 1, true)
@@ -122,7 +130,8 @@ function M.replace(path, old, new, options)
       old == "" and '""' or strict.describe(old))
   end
   local replace = options.pattern and string.gsub or replace_text
-  local text, count = replace(M.read(path), old, options.pattern and new or file.text(new, "fs.replace"))
+  if not options.pattern then new = file.text(new, "fs.replace") end
+  local text, count = with_pattern("fs.replace", replace, M.read(path), old, new)
   if count > 0 then write(("replace in %s, %d times"):format(path, count), path, text, options) end
   return count
 end
@@ -168,7 +177,7 @@ function M.line(path, line, options)
       type(line) == "string" and "several" or strict.describe(line))
   end
   local text = M.exists(path) and M.read(path) or ""
-  local changed = (options.absent and drop_lines or set_line)(text, line, options.match)
+  local changed = with_pattern("fs.line", options.absent and drop_lines or set_line, text, line, options.match)
   if changed then write(("set a line in %s"):format(path), path, changed, options) end
   return changed ~= nil
 end

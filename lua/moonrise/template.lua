@@ -183,7 +183,9 @@ end
 
 TAGS["else"] = function(stack, rest, line)
   if top_of(stack).word ~= "if" then fail(line, "{{else}} without {{if}}") end
-  if rest ~= "" then fail(line, "{{else}} takes nothing; {{elseif %s}} takes a condition", rest) end
+  if rest ~= "" then
+    fail(line, "{{else}} takes nothing; {{elseif %s}} takes a condition", rest:match("^if%s+(.*)") or rest)
+  end
   top_of(stack).word = "else"
   add_branch(top_of(stack), line)
 end

@@ -110,6 +110,10 @@ def test_mistakes_are_explained(boot):
         refused(fs.list, "none")
         refused(fs.mkdir, "boot.lua")
         refused(function() return fs.wriet end)
+        refused(fs.replace, "boot.lua", "[", "", { pattern = true })
+        refused(fs.replace, "boot.lua", "", "x")
+        refused(fs.line, "boot.lua", "", { match = "[" })
+        refused(fs.line, "boot.lua", "a\\nb")
         refused(fs.volume, "relative")
         refused(fs.volume, "/mnt", { templat = "/x" })
         refused(fs.volume, "/mnt", { dirs = { "../x" } })
@@ -131,6 +135,10 @@ def test_mistakes_are_explained(boot):
         "cannot list none: No such file or directory",
         "cannot make the folder boot.lua: there is a file",
         "moonrise.fs has no word 'wriet'; did you mean 'write'?",
+        "fs.replace: malformed pattern (missing ']')",
+        'fs.replace takes the text to look for, not ""',
+        "fs.line: malformed pattern (missing ']')",
+        "fs.line takes one line, not several",
         "the path of fs.volume is relative; it takes an absolute one",
         "unknown option 'templat' of fs.volume; did you mean 'template'?",
         "'dirs' of fs.volume has \"../x\"; it takes paths in the volume",

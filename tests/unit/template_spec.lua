@@ -127,7 +127,7 @@ describe("template errors", function()
       ["{{else}}"] = "1: {{else}} without {{if}}",
       ["{{if A}}{{else}}{{else}}{{end}}"] = "1: {{else}} without {{if}}",
       ["{{if A}}{{else}}{{elseif A}}{{end}}"] = "1: {{elseif}} without {{if}}",
-      ["{{if A}}{{else if A}}{{end}}"] = "1: {{else}} takes nothing; {{elseif if A}} takes a condition",
+      ["{{if A}}{{else if A}}{{end}}"] = "1: {{else}} takes nothing; {{elseif A}} takes a condition",
       ["{{if A}}{{end if}}"] = "1: {{end}} takes nothing",
       ["{{for A}}"] = "1: 'for A' is no loop; it is {{for x in LIST}}",
       ["{{for x in N}}{{end}}"] = "1: 'N' is no list",
