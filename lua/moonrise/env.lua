@@ -167,7 +167,7 @@ end
 
 --- Read settings from the environment.
 -- @tparam table wanted NAME -> { type =, default =, optional =, doc =, ... };
---   see moonrise-boot(5) for the types and their options
+--   see moonrise-env(5) for the types and their options
 -- @treturn table the values by name; an unknown name is an error
 -- @raise one fault (exit status 78) that lists everything that is wrong
 function M.read(wanted)

@@ -102,7 +102,7 @@ function M.check(specification)
   if type(specification) ~= "table" then
     wrong("env.read takes a table of settings, not %s", strict.describe(specification))
   end
-  local names = {}
+  local names, where = {}, fault.where()
   for name, options in pairs(specification) do
     if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") then
       wrong("%s is no name of a setting", type(name) == "string" and ("%q"):format(name) or tostring(name))
@@ -112,7 +112,7 @@ function M.check(specification)
     end
     local setting = check_setting("setting " .. name, options)
     check_default("setting " .. name, setting)
-    names[#names + 1] = { name = name, setting = setting, where = fault.where() }
+    names[#names + 1] = { name = name, setting = setting, where = where }
   end
   table.sort(names, function(a, b) return a.name < b.name end)
   return names

@@ -21,7 +21,7 @@ data:once("site key", function()
   init.run { "touch", "FOLDER/key" }
 end)
 fs.write("FOLDER/motd", "hello")
-fs.remove("FOLDER/template/index.html")
+fs.remove("FOLDER/template/index.html") io.open("FOLDER/plain", "w"):write("x"):close()
 init.sleep("1h")
 local httpd = init.start { "/no/httpd", "-p", cfg.PORT, ready = probe.tcp("127.0.0.1", cfg.PORT) }
 local other = init.service { "sleep", "1000", name = "other", after = { "httpd" } }
@@ -58,7 +58,8 @@ def test_check_says_what_would_be_done_and_does_nothing(folder):
     assert tree(folder) == before
     plan = [line.split(None, 1) for line in done.stdout.splitlines()]
     for number, start in [(10, 'once "site key"'), (11, f"run touch {folder}/key"), (13, f"write {folder}/motd"),
-                          (14, f"remove {folder}/template/index.html"), (15, "sleep 1h"),
+                          (14, f"remove {folder}/template/index.html"),
+                          (14, f"open {folder}/plain for writing"), (15, "sleep 1h"),
                           (16, "start httpd: /no/httpd -p 80, probe of 127.0.0.1 port 80"),
                           (18, "start other: sleep 1000"), (18, f"run touch {folder}/side"),
                           (19, "send HUP to httpd"), (21, "stop everything and exit with status 3")]:
