@@ -141,6 +141,14 @@ $(UNIT): $O/unit/%: tests/unit/%.c $O/core.a $O/libcap.a
 	mkdir -p $(@D)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIBS) -lcmocka
 
+# The allocation sweep wraps malloc, so that it fails when it is told to.
+$O/sweep: tests/alloc/sweep.c $O/core.a $O/libcap.a
+	$(call say,LINK,$@)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+		-MMD -MP -o $@ $< $(LIBS)
+
+sweep: $O/sweep
+
 # ---- manual, installation
 
 PAGES = $(patsubst doc/%.scd,build/doc/%,$(wildcard doc/*.scd))
@@ -193,7 +201,7 @@ distclean:
 	rm -rf build
 
 -include $(wildcard $O/*.d $O/unit/*.d)
-.PHONY: all always check check-all check-one unit doc install dist demo bench deps packages clean \
+.PHONY: all always check check-all check-one unit sweep doc install dist demo bench deps packages clean \
 	clean-images distclean \
 	$(RINGS:%=check-%)
 .DELETE_ON_ERROR:

@@ -1,0 +1,178 @@
+--- What the allocation sweep runs: together these call every binding. DIR is a
+-- folder for files; a case leaves it empty when it is not cut short, and starts by
+-- clearing what an earlier run has left.
+local cases = {}
+
+local function case(name, run) cases[#cases + 1] = { name = name, run = run } end
+
+case("require", function()
+  for _, name in ipairs { "control", "cred", "file", "host", "log", "loop", "net", "proc" } do
+    assert(require("sys." .. name))
+  end
+  assert(not pcall(require, "nowhere"))
+end)
+
+case("require embedded", function() assert(require("moonrise.strict")) end)
+
+-- Wait until the event comes, at most ten seconds; an allocation that failed may
+-- have been the event's.
+local function wait_for(loop, wanted)
+  local deadline = loop.now() + 10
+  repeat
+    loop.wait(0.01)
+    local event = { loop.next() }
+    while event[1] do
+      if event[1] == wanted then return table.unpack(event) end
+      event = { loop.next() }
+    end
+  until has_failed() or loop.now() > deadline
+  error("no event " .. wanted)
+end
+
+case("loop", function()
+  local loop, net = require "sys.loop", require "sys.net"
+  local r, w = net.pipe()
+  assert(loop.realtime() > loop.now())
+  local token = loop.watch(r, "r")
+  assert(w:write("x") == 1)
+  local _, got, how = wait_for(loop, "ready")
+  assert(got == token and how == "r")
+  loop.unwatch(loop.watch(r, "rw"))
+  assert(r:read(10) == "x")
+  loop.wait(0)
+end)
+
+case("loop signal", function()
+  local loop = require "sys.loop"
+  send_signal(10)
+  local _, name, outside = wait_for(loop, "signal")
+  assert(name == "USR1" and not outside)
+end)
+
+case("loop warning", function()
+  local loop = require "sys.loop"
+  setmetatable({}, { __gc = function() error("broken") end })
+  collectgarbage()
+  local _, text = wait_for(loop, "warning")
+  assert(text:find("broken"))
+end)
+
+case("net", function()
+  local net = require "sys.net"
+  local null <close> = net.null("r")
+  assert(null:number() > 2 and null:read(1) == "" and tostring(null):find("fd"))
+  assert(net.resolve("localhost")[1])
+  assert(select("#", net.resolve("no.such.name.invalid")) == 3)
+  local unix, reason = net.connect_unix(DIR .. "/none")
+  assert(not unix and reason)
+  local tcp <close> = net.connect_tcp("127.0.0.1", 1)
+  assert(tcp == nil or select("#", tcp:connected()) > 0)
+  assert(net.notify("READY=1") == false)
+end)
+
+case("cred", function()
+  local cred = require "sys.cred"
+  assert(cred.user("root").groups[1] and cred.user("0").name == "root")
+  assert(cred.group("root") == 0 and not cred.user("nobody-of-this-name"))
+  assert(cred.caps() and cred.bounding() and cred.uid() and cred.gid())
+end)
+
+case("proc", function()
+  local proc = require "sys.proc"
+  assert(proc.find("sh", "/bin:/usr/bin") and not proc.find("no-such-program", "/bin"))
+  assert(select(2, proc.signal("RTMIN+3")) == "RTMIN+3" and proc.signal(15) == 15)
+  assert(not proc.signal("NOSUCH"))
+  assert(proc.environ().PATH and proc.pid() > 0)
+end)
+
+case("spawn", function()
+  local loop, net, proc = require "sys.loop", require "sys.net", require "sys.proc"
+  local r, w = net.pipe()
+  local null <close> = net.null("r")
+  local child = assert(proc.spawn {
+    name = "echo", path = "/bin/echo", argv = { "echo", 12 }, env = { "A=B" }, cwd = "/", umask = 18,
+    nice = 1, limits = { nofile = { 64, 64 } }, caps = {}, no_new_privs = true,
+    fds = { [0] = null, [1] = w },
+  })
+  w:close()
+  assert(child:pid() > 0 and child:kill("CONT") and child:kill_group(18))
+  local _, id, how, number = wait_for(loop, "child")
+  assert(id == child:id() and how == "exited" and number == 0)
+  assert(not child:kill("TERM"))
+  assert(r:read(10) == "12\n")
+end)
+
+case("spawn fails", function()
+  local proc = require "sys.proc"
+  local child, reason, errno, stage = proc.spawn { path = "/bin/true", argv = { "true" }, cwd = "/no/such" }
+  assert(not child and reason and errno == 2 and stage == "chdir")
+end)
+
+case("log", function()
+  local loop, net, log = require "sys.loop", require "sys.net", require "sys.log"
+  local r, w = net.pipe()
+  log.line("debug", "nobody reads this")
+  local relay <close> = log.relay(r, "name", "stdout")
+  w:close()
+  while not relay:drained() and not has_failed() do loop.wait(0.01) end
+  assert(relay:tail() == "" and relay:drained())
+end)
+
+case("control", function()
+  local loop, net, control = require "sys.loop", require "sys.net", require "sys.control"
+  local path = DIR .. "/control"
+  assert(control.places()[1])
+  assert(control.listen(path))
+  local client <close> = assert(net.connect_unix(path))
+  assert(client:write("R\0\0\0\6status") == 11)
+  local _, conn, kind, payload = wait_for(loop, "control")
+  assert(kind == "R" and payload == "status")
+  assert(control.peer(conn))
+  assert(control.send(conn, "O", "text"))
+  control.close(conn)
+  assert(not control.send(conn + 1000, "O", "text"))
+end)
+
+case("file", function()
+  local file = require "sys.file"
+  local path = DIR .. "/text"
+  for _, name in ipairs(assert(file.list(DIR))) do file.remove(DIR .. "/" .. name) end
+  assert(file.write(path, "one\n"))
+  assert(file.append(path, "two\n"))
+  assert(file.read(path) == "one\ntwo\n" and not file.read(path, 3))
+  assert(file.chmod(path, 384) and file.stat(path).mode == 384)
+  assert(file.move(path, path .. "2") and file.link("text2", path))
+  assert(file.stat(path).type == "link" and file.stat(path, true).type == "file")
+  assert(file.mkdir(DIR .. "/folder") and file.can_write(DIR) and file.space(DIR))
+  local a, b = file.open_read(path .. "2"), file.open_append(path .. "2")
+  assert(a and b and #file.list(DIR) == 3 and file.fenced())
+  assert(file.remove(path) and file.remove(path .. "2") and file.remove(DIR .. "/folder"))
+  assert(not file.read(path))
+end)
+
+case("host", function()
+  local host = require "sys.host"
+  assert(host.args[2] == "two" and host.memory())
+  local co = coroutine.create(function(a)
+    local x <close> = setmetatable({}, { __close = function() end })
+    return coroutine.yield(a)
+  end)
+  local status, value = host.resume(co, 1)
+  assert(status == "yield" and value == 1)
+  assert(select("#", host.raw_resume(co, 1, 2, 3)) == 4)
+  assert(host.close(co) == true)
+  assert(host.resume(coroutine.create(error)) == "error")
+end)
+
+case("files of Lua", function()
+  local path = DIR .. "/lua"
+  local f <close> = assert(io.open(path, "w"))
+  assert(f:write("return ..."))
+  f:close()
+  assert(loadfile(path)(1) == 1)
+  assert(load("return 2")() == 2)
+  dofile(path)
+  assert(require("sys.file").remove(path))
+end)
+
+return cases
