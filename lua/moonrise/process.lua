@@ -66,7 +66,8 @@ function M.options_with(more)
   return all
 end
 
-local RUN_OPTIONS = M.options_with {
+--- The options of run.
+M.RUN_OPTIONS = M.options_with {
   ok = "table",
   timeout = { type = "string|number", check = seconds },
 }
@@ -390,7 +391,7 @@ end
 -- @treturn table result: status, signal, stdout, stderr, duration
 -- @raise unless the exit status is in `ok`, or when `timeout` is over
 function M.run(options)
-  options = M.check("run", options, RUN_OPTIONS)
+  options = M.check("run", options, M.RUN_OPTIONS)
   if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
   local result, ended = nil, task.condition()
   local process = M.spawn(options, function(how, number)

@@ -22,6 +22,7 @@ M.EVENTS = {
   ended = "its process ended, and that is the end of it",
   again = "its process ended, and it is to be started again",
   condemned = "its process ended after it had been given up",
+  hung = "it has not kept its watchdog alive",
   due = "the delay before the next try is over",
   reload = "somebody wants it to read its configuration again",
   reloaded = "it has",
@@ -33,6 +34,7 @@ M.EVENTS = {
 -- nothing there.
 local STOP = { "stopping", "terminate" }
 local GIVE_UP = { "stopping", "condemn", "terminate" }
+local ABORT = { "stopping", "abort" }
 
 M.TABLE = {
   stopped = {
@@ -51,6 +53,7 @@ M.TABLE = {
     again = { "backoff", "delay" },
     late = GIVE_UP,
     blocked = GIVE_UP,
+    hung = ABORT,
     stop = STOP,
   },
   ready = {
@@ -58,6 +61,7 @@ M.TABLE = {
     again = { "backoff", "delay" },
     reload = { "reloading", "reload" },
     blocked = GIVE_UP,
+    hung = ABORT,
     stop = STOP,
   },
   reloading = {
@@ -66,6 +70,7 @@ M.TABLE = {
     ended = { "failed", "report" },
     again = { "backoff", "delay" },
     blocked = GIVE_UP,
+    hung = ABORT,
     stop = STOP,
   },
   backoff = {
@@ -77,7 +82,7 @@ M.TABLE = {
   },
   stopping = {
     ended = { "stopped" },
-    again = { "stopped" },
+    again = { "backoff", "delay" },
     condemned = { "failed", "report" },
     overdue = { "stopping", "kill" },
   },
@@ -104,11 +109,13 @@ function M.is_restarted(policy, failed)
 end
 
 --- Seconds before the next try.
--- @tparam table|nil backoff { first, factor, max } in seconds; nil: none
+-- @tparam table|nil backoff { first, factor, max, jitter }: seconds, but for the
+--   factor and the jitter, a fraction of the delay that chance takes away; nil: none
 -- @int tries how many came before it without success
 function M.delay(backoff, tries)
   if not backoff then return 0 end
-  return math.min(backoff.first * backoff.factor ^ tries, backoff.max)
+  local delay = math.min(backoff.first * backoff.factor ^ tries, backoff.max)
+  return delay * (1 - (backoff.jitter or 0) * math.random())
 end
 
 return M

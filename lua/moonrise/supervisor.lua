@@ -3,10 +3,10 @@
 local loop = require "sys.loop"
 local log = require "sys.log"
 local proc = require "sys.proc"
+local declaration = require "moonrise.declaration"
 local fault = require "moonrise.fault"
 local machine = require "moonrise.service"
 local process = require "moonrise.process"
-local strict = require "moonrise.strict"
 local task = require "moonrise.task"
 local host = require "sys.host"
 
@@ -29,56 +29,7 @@ local rank = 0 -- how many starts the script has made; stopping goes backwards
 local Service = { __name = "service" }
 Service.__index = Service
 
--- Options ----------------------------------------------------------------------
-
-local function seconds(value, what) return require("moonrise.duration").seconds(value, what) end
-
-local function signal(value, what)
-  local _, name = proc.signal(value)
-  if name then return name end
-  fault.raise(STATUS.script, '%s is "%s", which is no signal; it takes a name such as "TERM"', what, value)
-end
-
-local SIGNAL = { type = "string|integer", check = signal }
-local STOP = { signal = SIGNAL, grace = { type = "string|number", check = seconds } }
-local BACKOFF = {
-  first = { type = "string|number", check = seconds, default = 0.1 },
-  max = { type = "string|number", check = seconds, default = 30 },
-  factor = { type = "number", default = 2 },
-}
-local POLICIES = { no = true, ["on-failure"] = true, always = true }
-
-local function policy(value, what)
-  if not POLICIES[value] then
-    fault.raise(STATUS.script, '%s is "%s"; it takes "no", "on-failure" or "always"', what, tostring(value))
-  end
-end
-
-local RESTART = {
-  when = { type = "string", default = "on-failure", check = policy },
-  backoff = { type = "table", check = function(value, what) return strict.check(what, value, BACKOFF) end },
-}
-
-local SERVICE_OPTIONS = process.options_with {
-  ready = { type = "table|function", check = function(value, what)
-    return require("moonrise.probe").check(value, what)
-  end },
-  start_timeout = { type = "string|number", check = seconds, default = 90 },
-  after = "table",
-  requires = "table",
-  restart = { type = "string|table", check = function(value, what)
-    if type(value) == "string" then
-      policy(value, what)
-      value = { when = value }
-    end
-    return strict.check(what, value, RESTART)
-  end },
-  stop = { type = "table", check = function(value, what) return strict.check(what, value, STOP) end },
-  reload = { type = "table", check = function(value, what)
-    return strict.check(what, value, { signal = { type = "string|integer", check = signal, required = true } })
-  end },
-  essential = { type = "boolean", default = true },
-}
+-- Names --------------------------------------------------------------------------------
 
 local function service_named(entry, key, owner)
   local name = getmetatable(entry) == Service and entry.name or entry
@@ -90,164 +41,6 @@ local function service_named(entry, key, owner)
       type(name) == "string" and require("moonrise.nearest").hint(name, M.by_name) or "")
   end
   return found
-end
-
--- State -------------------------------------------------------------------------
-
-local actions = {}
-
-local function fire(self, event)
-  local state, cell = machine.next(self.state, event)
-  if not state then return end
-  if state ~= self.state then
-    self.state, self.since = state, loop.now()
-    self.history[state] = self.history[state] or loop.now()
-  end
-  for i = 2, #cell do actions[cell[i]](self) end
-  if state == "ready" then
-    self.tries, self.was_ready = 0, true
-    self:forget "start_timer"
-  end
-  self.changed:broadcast()
-  M.changed:broadcast()
-  for dependent in pairs(self.dependents) do dependent:look_around() end
-end
-
--- Stop a timer or task that this service holds.
-function Service:forget(name)
-  if self[name] then self[name]:cancel() end
-  self[name] = nil
-end
-
--- Waiting: can it start, or never more?
-function Service:look_around()
-  for _, other in ipairs(self.requires) do
-    if other.state == "failed" then
-      local text = ("%s requires %s, which has failed"):format(self.name, other.name)
-      self.fault = fault.new(STATUS.script, text, self.where)
-      return fire(self, "blocked")
-    end
-  end
-  if self.state ~= "waiting" then return end
-  for _, other in ipairs(self.after) do
-    if other.state ~= "ready" and other.state ~= "reloading" then return end
-  end
-  fire(self, "free")
-end
-
-function actions.enter(self)
-  self.fault, self.condemned, self.last, self.was_ready, self.tries = nil, nil, nil, nil, 0
-  self.start_timer = task.after(self.options.start_timeout, function()
-    local waited = self.state == "starting" and self.options.ready
-    local what = waited and ("was not ready after %gs: %s"):format(self.options.start_timeout, waited:describe())
-      or ("could not be started within %gs"):format(self.options.start_timeout)
-    self.fault = fault.new(STATUS.not_ready, self.name .. " " .. what, self.where)
-    fire(self, "late")
-  end)
-  -- Not at once: whoever started it sees "waiting" first, and all of a group are in.
-  task.at(loop.now(), function() self:look_around() end)
-end
-
-local function is_failure(how, number) return how ~= "exited" or number ~= 0 end
-
-local function ended(self, how, number)
-  self.last = { how = how, number = number, status = how == "exited" and number or 128 + number }
-  self.status = self.last.status
-  self.process, self.pid = nil, nil
-  self:forget "ready_task"
-  self:forget "stop_timer"
-  if self.condemned then return fire(self, "condemned") end
-  local again = machine.is_restarted(self.options.restart and self.options.restart.when, is_failure(how, number))
-  fire(self, again and "again" or "ended")
-end
-
-local function watch_ready(self)
-  local probe = self.options.ready
-  if not probe then return fire(self, "ready") end
-  self.ready_task = task.spawn(self.name .. ": ready", function()
-    probe:wait(nil, self)
-    self.ready_task = nil
-    fire(self, "ready")
-  end)
-  self.ready_task.on_end = function(_, ok, err)
-    if ok or task.is_cancelled(err) then return end
-    self.fault = err
-    self.ready_task = nil
-    fire(self, "late")
-  end
-end
-
-function actions.spawn(self)
-  local ok, result = pcall(process.spawn, self.options, function(how, number) ended(self, how, number) end, true)
-  if not ok then
-    self.fault = result
-    if fault.is_fault(result) then result.where = self.where end
-    self:forget "start_timer"
-    return fire(self, "broken")
-  end
-  self.process, self.pid = result, result.pid
-  self.starts = self.starts + 1
-  watch_ready(self)
-end
-
-function actions.terminate(self)
-  self:forget "ready_task"
-  self:forget "start_timer"
-  local stop = self.options.stop or {}
-  self.process.child:kill(stop.signal or "TERM")
-  self.stop_timer = task.after(stop.grace or 10, function() fire(self, "overdue") end)
-end
-
--- We have given it up: when it has ended it will have failed.
-function actions.condemn(self) self.condemned = true end
-
-function actions.kill(self)
-  if not self.process then return end
-  log.line("warning", ("%s did not stop in time and is killed"):format(self.name))
-  self.was_killed = true
-  self.process.child:kill_group("KILL")
-end
-
-function actions.reload(self)
-  self.process.child:kill(self.options.reload.signal)
-  fire(self, "reloaded")
-end
-
-function actions.delay(self)
-  local delay = machine.delay(self.options.restart.backoff, self.tries)
-  log.line("notice", ("%s %s; starting it again%s"):format(self.name, self:how_it_ended(),
-    delay > 0 and (" in %gs"):format(delay) or ""))
-  self.tries = self.tries + 1
-  self.restarts = self.restarts + 1
-  self.delay_timer = task.after(delay, function()
-    self.delay_timer = nil
-    fire(self, "due")
-  end)
-end
-
--- It has failed, or ended by itself; before it was ready that is never a success.
-function actions.report(self)
-  self:forget "start_timer"
-  self:forget "delay_timer"
-  if not self.fault then
-    local early = not self.was_ready
-    local status = self.last.status
-    if early and status == 0 then status = STATUS.not_ready end
-    self.fault = fault.new(status, ("%s %s%s"):format(self.name, self:how_it_ended(),
-      early and " before it was ready" or ""), self.where)
-  end
-  M.on_over(self)
-end
-
--- What scripts see -----------------------------------------------------------------
-
---- "exited with status 1", "was killed by KILL".
-function Service:how_it_ended()
-  local last = self.last
-  if not last then return "has not run" end
-  if last.how == "exited" then return ("exited with status %d"):format(last.number) end
-  local _, name = proc.signal(last.number)
-  return ("was killed by %s%s"):format(name, last.how == "dumped" and " (core dumped)" or "")
 end
 
 local function resolve_names(self)
@@ -278,13 +71,274 @@ local function refuse_cycle(self)
   visit(self)
 end
 
+-- State -------------------------------------------------------------------------
+
+local actions = {}
+
+local function fire(self, event)
+  local state, cell = machine.next(self.state, event)
+  if not state then return end
+  if state ~= self.state then
+    self.state, self.since = state, loop.now()
+    self.history[state] = self.history[state] or loop.now()
+  end
+  for i = 2, #cell do actions[cell[i]](self) end
+  if state == "ready" then
+    self.was_ready = true
+    self:forget "start_timer"
+    self:tell("ready")
+  end
+  self.changed:broadcast()
+  M.changed:broadcast()
+  for dependent in pairs(self.dependents) do dependent:look_around() end
+end
+
+local HOOKS = { ready = true, exit = true, restart = true, failed = true }
+
+-- Call what the script has hung on an event.
+function Service:tell(event, ...)
+  for _, f in ipairs(self.hooks[event] or {}) do
+    task.spawn(("on %s of %s"):format(event, self.name), f, self, ...).on_end = function(_, ok, err)
+      if not ok and not task.is_cancelled(err) then
+        log.line("error", ("on %s of %s: %s"):format(event, self.name, err))
+      end
+    end
+  end
+end
+
+-- Stop a timer or task that this service holds.
+function Service:forget(name)
+  if self[name] then self[name]:cancel() end
+  self[name] = nil
+end
+
+local IS_UP = { ready = true, reloading = true }
+
+-- What has failed of those it needs: always what it requires, and before it has
+-- started also what it comes after.
+local function failed_need(self)
+  for _, other in ipairs(self.state == "waiting" and self.after or self.requires) do
+    if other.state == "failed" then return other end
+  end
+end
+
+--- The services that it waits for.
+function Service:waits_for()
+  local others = {}
+  for _, other in ipairs(self.state == "waiting" and self.after or {}) do
+    if not IS_UP[other.state] then others[#others + 1] = other end
+  end
+  return others
+end
+
+-- Something that it comes after has changed: can it start, or never more?
+function Service:look_around()
+  local failed = failed_need(self)
+  if failed then
+    local text = ("%s needs %s, which has failed"):format(self.name, failed.name)
+    self.fault = self.fault or fault.new(STATUS.script, text, self.where)
+    fire(self, "blocked")
+  elseif self.state == "waiting" and #self:waits_for() == 0 then
+    fire(self, "free")
+  end
+end
+
+-- Why it is late, in words.
+local function lateness(self)
+  local timeout = self.options.start_timeout
+  if self.state == "starting" and self.options.ready then
+    return ("%s was not ready after %gs: %s"):format(self.name, timeout, self.options.ready:describe())
+  end
+  local names = {}
+  for i, other in ipairs(self:waits_for()) do names[i] = ("%s, which is %s"):format(other.name, other.state) end
+  return ("%s could not be started within %gs%s"):format(self.name, timeout,
+    names[1] and ": it waits for " .. table.concat(names, "; ") or "")
+end
+
+function actions.enter(self)
+  self.fault, self.condemned, self.last, self.was_ready, self.tries = nil, nil, nil, nil, 0
+  self.start_timer = task.after(self.options.start_timeout, function()
+    self.fault = fault.new(STATUS.not_ready, lateness(self), self.where)
+    fire(self, "late")
+  end)
+  -- Not at once: whoever started it sees "waiting" first, and all of a group are in.
+  task.at(loop.now(), function() self:look_around() end)
+end
+
+local function is_failure(how, number) return how ~= "exited" or number ~= 0 end
+
+-- More than `burst` restarts within `interval` are no life.
+local function too_often(self, restart)
+  if not restart.burst then return false end
+  local now, recent = loop.now(), {}
+  for _, when in ipairs(self.restart_times) do
+    if now - when < restart.interval then recent[#recent + 1] = when end
+  end
+  self.restart_times = recent
+  return #recent >= restart.burst
+end
+
+-- The event that its process has ended: is that the end of it?
+local function event_of_end(self, how, number)
+  local restart = self.options.restart
+  if self.condemned == "late" then return "condemned" end
+  local again = restart and machine.is_restarted(restart.when, is_failure(how, number) or self.condemned ~= nil)
+  if again and too_often(self, restart) then
+    log.line("error", ("%s was started again %d times within %gs: that is enough"):format(self.name, restart.burst,
+      restart.interval))
+    again = false
+  end
+  if self.told_to_stop then return "ended" end
+  return again and "again" or self.condemned and "condemned" or "ended"
+end
+
+local function ended(self, how, number)
+  self.last = { how = how, number = number, status = how == "exited" and number or 128 + number }
+  self.status = self.last.status
+  self.process, self.pid = nil, nil
+  self:forget "ready_task"
+  self:forget "stop_timer"
+  self:forget "stop_task"
+  self:tell("exit", self.status)
+  fire(self, event_of_end(self, how, number))
+end
+
+local function watch_ready(self)
+  local probe = self.options.ready
+  if not probe then return fire(self, "ready") end
+  self.ready_task = task.spawn(self.name .. ": ready", function()
+    probe:wait(nil, self)
+    self.ready_task = nil
+    fire(self, "ready")
+  end)
+  self.ready_task.on_end = function(_, ok, err)
+    if ok or task.is_cancelled(err) then return end
+    self.fault = err
+    self.ready_task = nil
+    fire(self, "late")
+  end
+end
+
+function actions.spawn(self)
+  self.told_to_stop, self.condemned = nil, nil
+  local ok, result = pcall(process.spawn, self.options, function(how, number) ended(self, how, number) end, true)
+  if not ok then
+    self.fault = result
+    if fault.is_fault(result) then result.where = self.where end
+    self:forget "start_timer"
+    return fire(self, "broken")
+  end
+  self.process, self.pid = result, result.pid
+  self.starts, self.started = self.starts + 1, loop.now()
+  watch_ready(self)
+end
+
+-- Do what an option says, in a task of its own: a command, or a function of the script.
+local function carry_out(self, what, option, done)
+  local run = task.spawn(("%s %s"):format(what, self.name), function()
+    if type(option) == "function" then option(self) else process.run(option.command) end
+  end)
+  run.on_end = function(_, ok, err)
+    if task.is_cancelled(err) then return end
+    if not ok then log.line("error", ("%s of %s: %s"):format(what, self.name, err)) end
+    done()
+  end
+  return run
+end
+
+function actions.terminate(self)
+  self:forget "ready_task"
+  self:forget "start_timer"
+  local stop = self.options.stop or {}
+  local is_function = type(stop) == "function"
+  self.stop_timer = task.after(not is_function and stop.grace or 10, function() fire(self, "overdue") end)
+  if not is_function and not stop.command then
+    self.process.child:kill(stop.signal or "TERM")
+    return
+  end
+  self.stop_task = carry_out(self, "stop", stop, function()
+    if self.process then self.process.child:kill(not is_function and stop.signal or "TERM") end
+  end)
+end
+
+-- It hangs: ABRT, so that it may leave a core, and KILL after the grace time.
+function actions.abort(self)
+  self.condemned = "hung"
+  self.fault = fault.new(128 + proc.signal("ABRT"), self.name .. " did not keep its watchdog alive", self.where)
+  self.process.child:kill("ABRT")
+  self.stop_timer = task.after(10, function() fire(self, "overdue") end)
+end
+
+-- We have given it up: when it has ended it will have failed.
+function actions.condemn(self) self.condemned = self.condemned or "late" end
+
+function actions.kill(self)
+  if not self.process then return end
+  log.line("warning", ("%s did not stop in time and is killed"):format(self.name))
+  self.was_killed = true
+  self.process.child:kill_group("KILL")
+end
+
+function actions.reload(self)
+  local reload = self.options.reload
+  if type(reload) == "table" and reload.signal then
+    self.process.child:kill(reload.signal)
+    fire(self, "reloaded")
+  else
+    carry_out(self, "reload", reload, function() fire(self, "reloaded") end)
+  end
+end
+
+function actions.delay(self)
+  local backoff = self.options.restart.backoff
+  -- One that has been up for long starts anew.
+  if backoff and self.was_ready and loop.now() - self.started > backoff.max then self.tries = 0 end
+  local delay = machine.delay(backoff, self.tries)
+  log.line("notice", ("%s %s; starting it again%s"):format(self.name, self:how_it_ended(),
+    delay > 0 and (" in %.3gs"):format(delay) or ""))
+  self.tries = self.tries + 1
+  self.restarts = self.restarts + 1
+  self.restart_times[#self.restart_times + 1] = loop.now()
+  self:tell("restart")
+  self.delay_timer = task.after(delay, function()
+    self.delay_timer = nil
+    fire(self, "due")
+  end)
+end
+
+-- It has failed, or ended by itself; before it was ready that is never a success.
+function actions.report(self)
+  self:forget "start_timer"
+  self:forget "delay_timer"
+  if not self.fault then
+    local early = not self.was_ready
+    local status = self.last.status
+    if early and status == 0 then status = STATUS.not_ready end
+    self.fault = fault.new(status, ("%s %s%s"):format(self.name, self:how_it_ended(),
+      early and " before it was ready" or ""), self.where)
+  end
+  self:tell("failed")
+  M.on_over(self)
+end
+
+-- What scripts see -----------------------------------------------------------------
+
+--- "exited with status 1", "was killed by KILL".
+function Service:how_it_ended()
+  local last = self.last
+  if not last then return "has not run" end
+  if last.how == "exited" then return ("exited with status %d"):format(last.number) end
+  local _, name = proc.signal(last.number)
+  return ("was killed by %s%s"):format(name, last.how == "dumped" and " (core dumped)" or "")
+end
+
 --- Begin to start services, side by side as their order allows.
 function M.begin(services)
   for _, self in ipairs(services) do resolve_names(self) end
   for _, self in ipairs(services) do refuse_cycle(self) end
   rank = rank + 1
   for _, self in ipairs(services) do
-    self.rank = rank
+    self.rank = self.rank or rank -- started again later, it keeps its place
     if host.mode ~= "boot" then
       require("moonrise.rehearse").start(self)
     else
@@ -320,6 +374,7 @@ end
 --- Stop it and wait for its end.
 function Service:stop()
   if rehearsed(self, "stop", "stopped") then return self end
+  self.told_to_stop = true
   fire(self, "stop")
   self:forget "delay_timer"
   self:forget "start_timer"
@@ -332,7 +387,8 @@ function Service:restart()
   return self:start()
 end
 
---- Make it read its configuration again, by the signal of its `reload` option.
+--- Make it read its configuration again, as its `reload` option says; waits for
+-- a command or a function of it.
 function Service:reload()
   if not self.options.reload then
     fault.raise(STATUS.script, "%s has no 'reload' option that says how it is done", self.name)
@@ -341,16 +397,30 @@ function Service:reload()
   end
   if rehearsed(self, "reload") then return self end
   fire(self, "reload")
+  while self.state == "reloading" do self.changed:wait() end
   return self
 end
 
 --- Send a signal to its main process.
 function Service:signal(name)
-  local number = signal(name, ("the signal for %s"):format(self.name))
+  local number = declaration.signal(name, ("the signal for %s"):format(self.name))
   if rehearsed(self, ("send %s to"):format(name)) then return self end
   if not self.process then fault.raise(STATUS.script, "%s is not running: it is %s", self.name, self.state) end
   local ok, reason = self.process.child:kill(number)
   if not ok then fault.raise(STATUS.script, "cannot signal %s: %s", self.name, reason) end
+  return self
+end
+
+--- Call f(service) when it is "ready", has had an "exit" (f also gets the status),
+-- is about to "restart", or has "failed". It runs as a task of its own.
+function Service:on(event, f)
+  if not HOOKS[event] then
+    fault.raise(STATUS.script, "%s:on('%s'): it takes ready, exit, restart or failed", self.name, tostring(event))
+  elseif type(f) ~= "function" then
+    fault.raise(STATUS.script, "%s:on takes a function", self.name)
+  end
+  self.hooks[event] = self.hooks[event] or {}
+  table.insert(self.hooks[event], f)
   return self
 end
 
@@ -360,7 +430,7 @@ function Service:wait(state, timeout)
     fault.raise(STATUS.script, "'%s' is no state of a service; these are: %s", tostring(state),
       table.concat(machine.STATES, ", "))
   end
-  local deadline = timeout and loop.now() + seconds(timeout, "the timeout")
+  local deadline = timeout and loop.now() + require("moonrise.duration").seconds(timeout, "the timeout")
   if rehearsed(self, ("wait for the state %s of"):format(state), state) then return true end
   while self.state ~= state do
     local _, why = self.changed:wait(deadline and deadline - loop.now())
@@ -377,14 +447,14 @@ end
 -- @tparam table options
 -- @string[opt="service"] word the word of the script, for messages
 function M.declare(options, word)
-  options = process.check(word or "service", options, SERVICE_OPTIONS)
+  options = declaration.check(word or "service", options)
   if M.by_name[options.name] then
     fault.raise(STATUS.script, "there is a service '%s' already; give this one another 'name'", options.name)
   end
   local self = setmetatable({
     name = options.name, options = options, where = fault.where(), state = "stopped", since = loop.now(),
     history = {}, after = {}, requires = {}, dependents = {}, changed = task.condition(),
-    starts = 0, restarts = 0, tries = 0, rank = 0,
+    starts = 0, restarts = 0, tries = 0, restart_times = {}, hooks = {},
   }, Service)
   M.by_name[self.name] = self
   M.list[#M.list + 1] = self
@@ -426,7 +496,8 @@ end
 function M.kill_all()
   for _, self in ipairs(M.list) do
     if self.process then
-      if self.state ~= "stopping" then fire(self, "stop") end
+      self.told_to_stop = true
+      fire(self, "stop")
       actions.kill(self)
     end
   end

@@ -2,7 +2,7 @@ local service = require "moonrise.service"
 
 -- What the supervisor knows how to do; the table may ask for nothing else.
 local ACTIONS = { enter = true, spawn = true, terminate = true, condemn = true, kill = true,
-  reload = true, delay = true, report = true }
+  reload = true, delay = true, report = true, abort = true }
 
 local function is_state(name)
   for _, state in ipairs(service.STATES) do
@@ -60,7 +60,9 @@ describe("the state table", function()
       { { "start", "free", "late", "condemned" }, "failed", "enter spawn condemn terminate report" },
       { { "start", "free", "late", "overdue", "condemned" }, "failed", "enter spawn condemn terminate kill report" },
       { { "start", "free", "blocked", "condemned" }, "failed", "enter spawn condemn terminate report" },
-      { { "start", "free", "stop", "again" }, "stopped", "enter spawn terminate" },
+      { { "start", "free", "hung", "again" }, "backoff", "enter spawn abort delay" },
+      { { "start", "free", "ready", "hung", "overdue", "condemned" }, "failed", "enter spawn abort kill report" },
+      { { "start", "free", "ready", "reload", "hung" }, "stopping", "enter spawn reload abort" },
       { { "start", "free", "again", "due", "ready" }, "ready", "enter spawn delay spawn" },
       { { "start", "free", "again", "late" }, "failed", "enter spawn delay report" },
       { { "start", "free", "again", "blocked" }, "failed", "enter spawn delay report" },
@@ -109,5 +111,7 @@ describe("restart", function()
     assert.equal(0.1, service.delay(backoff, 0))
     assert.equal(0.4, service.delay(backoff, 2))
     assert.equal(1, service.delay(backoff, 10))
+    local jittered = service.delay({ first = 1, factor = 1, max = 1, jitter = 0.5 }, 0)
+    assert.is_true(jittered >= 0.5 and jittered <= 1)
   end)
 end)

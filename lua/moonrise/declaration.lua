@@ -1,0 +1,103 @@
+--- What a service may be told: its options, checked and completed.
+-- @module moonrise.declaration
+local proc = require "sys.proc"
+local fault = require "moonrise.fault"
+local process = require "moonrise.process"
+local strict = require "moonrise.strict"
+
+local M = {}
+
+local STATUS = fault.STATUS
+
+local function seconds(value, what) return require("moonrise.duration").seconds(value, what) end
+
+local DURATION = { type = "string|number", check = seconds }
+
+local function duration(default) return { type = DURATION.type, check = seconds, default = default } end
+
+--- The name of a signal; raises when there is none.
+function M.signal(value, what)
+  local _, name = proc.signal(value)
+  if name then return name end
+  fault.raise(STATUS.script, '%s is "%s", which is no signal; it takes a name such as "TERM"', what, tostring(value))
+end
+
+local SIGNAL = { type = "string|integer", check = M.signal }
+
+-- A command for run(), checked now and not when it is needed.
+local COMMAND = { type = "table", check = function(value, what)
+  process.check(what, value, process.RUN_OPTIONS)
+end }
+
+-- A table by `spec`; a function stays what it is.
+local function table_or_function(spec)
+  return { type = "table|function", check = function(value, what)
+    if type(value) == "table" then return strict.check(what, value, spec) end
+  end }
+end
+
+local STOP = { signal = SIGNAL, grace = duration(10), command = COMMAND }
+local RELOAD = { signal = SIGNAL, command = COMMAND }
+
+-- Restarts ---------------------------------------------------------------------------
+
+local POLICIES = { no = true, ["on-failure"] = true, always = true }
+
+local function policy(value, what)
+  if not POLICIES[value] then
+    fault.raise(STATUS.script, '%s is "%s"; it takes "no", "on-failure" or "always"', what, tostring(value))
+  end
+end
+
+local function fraction(value, what)
+  if value < 0 or value > 1 then fault.raise(STATUS.script, "%s is %s; it takes 0 to 1", what, value) end
+end
+
+local BACKOFF = {
+  first = duration(0.1),
+  max = duration(30),
+  factor = { type = "number", default = 2 },
+  jitter = { type = "number", default = 0, check = fraction },
+}
+
+local RESTART = {
+  when = { type = "string", default = "on-failure", check = policy },
+  backoff = { type = "table", check = function(value, what) return strict.check(what, value, BACKOFF) end },
+  burst = "integer",
+  interval = duration(10),
+}
+
+local function restart(value, what)
+  if type(value) == "string" then value = { when = value } end
+  if value.when then policy(value.when, what) end
+  return strict.check(what, value, RESTART)
+end
+
+-- All -----------------------------------------------------------------------------------
+
+--- The options of a service, on top of those of every process.
+M.OPTIONS = process.options_with {
+  ready = { type = "table|function", check = function(value, what)
+    return require("moonrise.probe").check(value, what)
+  end },
+  start_timeout = duration(90),
+  after = "table",
+  requires = "table",
+  restart = { type = "string|table", check = restart },
+  stop = table_or_function(STOP),
+  reload = table_or_function(RELOAD),
+  essential = { type = "boolean", default = true },
+}
+
+--- Check the options of a service.
+-- @string word the word of the script, for messages
+function M.check(word, options)
+  options = process.check(word, options, M.OPTIONS)
+  local reload = options.reload
+  if type(reload) == "table" and (reload.signal == nil) == (reload.command == nil) then
+    fault.raise(STATUS.script, "'reload' of %s takes one of 'signal' and 'command'", options.name)
+  end
+  return options
+end
+
+return M
