@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -266,6 +269,43 @@ static void test_descriptors_in_any_order(void **state)
 		(void)close(fd);
 }
 
+/* As old kernels and some sandboxes do: there is no close_range. */
+static void forbid_close_range(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		_exit(2);
+}
+
+static void test_descriptors_without_close_range(void **state)
+{
+	char *argv[] = { "/proc/self/exe", "print-fds", "3", "1023", NULL };
+	struct spawn_plan plan;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (under_valgrind())
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		forbid_close_range();
+		(void)dup2(0, 62);
+		plan_for(&plan, argv);
+		_exit(*output_of(&plan) ? 1 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* ---- everything else that a process starts with */
 
 /* The value of "Name:\tvalue" in a /proc/.../status. */
@@ -455,6 +495,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_which_stage_fails),
 		cmocka_unit_test(test_user_change_is_refused),
 		cmocka_unit_test(test_descriptors_in_any_order),
+		cmocka_unit_test(test_descriptors_without_close_range),
 		cmocka_unit_test(test_clean_signals_and_umask),
 		cmocka_unit_test(test_session_and_folder),
 		cmocka_unit_test(test_limits_and_nice),
