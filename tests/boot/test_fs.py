@@ -180,7 +180,7 @@ def test_a_read_only_disk_leaves_the_old_content(boot):
         refused(fs.mkdir, "/mnt/a/b")
         refused(fs.link, "x", "/mnt/file")
         print(fs.read("/mnt/file"))
-    """, inside=TMPFS + "echo old > /mnt/file; mount -o remount,ro /mnt")
+    """, inside=TMPFS + "echo old > /mnt/file; mount -o remount,bind,ro /mnt")
     for what in ("write /mnt/file", "write /mnt/new", "remove /mnt/file", "make the folder /mnt/a/b", "link /mnt/file to x"):
         assert f"cannot {what}: Read-only file system" in out
     assert out.endswith("old\n\n")
@@ -195,7 +195,7 @@ def test_a_mount_point_is_written_in_place(boot):
     """, inside=TMPFS + """
         echo old and longer > /run/resolv; touch /mnt/resolv.conf; mount --bind /run/resolv /mnt/resolv.conf
         mkdir /mnt/read-only; mount -t tmpfs tmpfs /mnt/read-only; touch /mnt/read-only/hosts /run/hosts
-        mount -o remount,ro /mnt/read-only; mount --bind /run/hosts /mnt/read-only/hosts
+        mount -o remount,bind,ro /mnt/read-only; mount --bind /run/hosts /mnt/read-only/hosts
     """)
     assert out == "new\n\tnew\n\t2\n"
 
