@@ -289,13 +289,16 @@ end
 
 --- Start a process by checked options.
 -- @tparam table options from check()
--- @func ended called in the scheduler with "exited"|"killed"|"dumped" and the number
--- @bool sweep kill what it leaves behind in its process group
--- @treturn table process: child, pid, relays (by stream), out, err (pipes to capture)
+-- @tparam table launch what its starter adds:
+--   ended: function called in the scheduler with "exited"|"killed"|"dumped" and the number;
+--   env: more variables; fds: { [number] = descriptor }, which stay open here;
+--   sweep: kill what it leaves behind in its process group
+-- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
-function M.spawn(options, ended, sweep)
+function M.spawn(options, launch)
   local user = account(options)
   local env = environment(options, user)
+  for name, value in pairs(launch.env or {}) do env[name] = value end
   local path = find(options, env)
   local fds <close> = setmetatable({}, { __close = close_all })
   local process = { name = options.name, started = loop.now(), relays = {} }
@@ -305,12 +308,15 @@ function M.spawn(options, ended, sweep)
     stderr = open_output(options, "stderr", fds, 2),
   }
   local argv = table.move(options, 1, #options, 1, {})
+  local given = {}
+  for number, fd in pairs(fds) do given[number] = fd end
+  for number, fd in pairs(launch.fds or {}) do given[number] = fd end
   local child, reason, _, stage = proc.spawn {
     name = options.name, path = path, argv = argv, env = environment_list(env), cwd = options.cwd,
     umask = umask_of(options), nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
     uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
-    caps = caps_of(options), no_new_privs = options.no_new_privs, tty = options.tty, sweep = sweep,
-    fds = setmetatable(fds, { __close = close_all }),
+    caps = caps_of(options), no_new_privs = options.no_new_privs, tty = options.tty,
+    sweep = launch.sweep, fds = given,
   }
   if not child then
     for _, pipe in pairs(pipes) do pipe:close() end
@@ -321,7 +327,7 @@ function M.spawn(options, ended, sweep)
   if input then
     task.spawn(options.name, write_all, input, require("moonrise.secret").reveal(options.stdin.text))
   end
-  ends[child:id()] = ended
+  ends[child:id()] = launch.ended
   for stream, pipe in pairs(pipes) do
     if options[stream] == "capture" then
       process[stream] = pipe
@@ -394,11 +400,11 @@ function M.run(options)
   options = M.check("run", options, M.RUN_OPTIONS)
   if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
   local result, ended = nil, task.condition()
-  local process = M.spawn(options, function(how, number)
+  local process = M.spawn(options, { ended = function(how, number)
     result = { status = how == "exited" and number or 128 + number,
       signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
     ended:broadcast(true)
-  end)
+  end })
   -- Cancelled or too late: it is gone before the boot goes on to stop what it used.
   local _ <close> = setmetatable({}, { __close = function()
     for _, signal in ipairs { "TERM", "KILL" } do

@@ -75,6 +75,7 @@ end
 
 local actions = {}
 
+--- Tell a service's machine that something has happened.
 local function fire(self, event)
   local state, cell = machine.next(self.state, event)
   if not state then return end
@@ -105,6 +106,8 @@ function Service:tell(event, ...)
     end
   end
 end
+
+M.fire = fire
 
 -- Stop a timer or task that this service holds.
 function Service:forget(name)
@@ -221,7 +224,8 @@ end
 
 function actions.spawn(self)
   self.told_to_stop, self.condemned = nil, nil
-  local ok, result = pcall(process.spawn, self.options, function(how, number) ended(self, how, number) end, true)
+  local launch = { env = {}, fds = {}, sweep = true, ended = function(how, number) ended(self, how, number) end }
+  local ok, result = pcall(process.spawn, self.options, launch)
   if not ok then
     self.fault = result
     if fault.is_fault(result) then result.where = self.where end
