@@ -179,7 +179,7 @@ bench: all
 # ---- what has to be installed; those of BUILD are enough for `make`
 
 BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
-CHECK    = clang clang-format cppcheck git libcap2-bin libcmocka-dev lua-busted lua-check lua5.4 \
+CHECK    = clang clang-format cppcheck git mandoc libcap2-bin libcmocka-dev lua-busted lua-check lua5.4 \
 	   procps python3 python3-pexpect python3-pytest scdoc shellcheck util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap podman runc
 
