@@ -246,6 +246,8 @@ local function apply(what, path, mode, uid, gid)
   if mode then file.act("chmod", what, path, path, mode) end
 end
 
+local function differs(wanted, present) return wanted ~= present and wanted or nil end
+
 local function make_parents(path, what)
   for at in path:gmatch("()/+[^/]") do
     local parent = path:sub(1, at - 1)
@@ -270,7 +272,9 @@ function M.mkdir(path, options)
   if not present or present.type ~= "folder" then
     file.fail(what, path, present and ("%s: there is a %s"):format(path, present.type) or why, errno)
   end
-  apply(what, path, options.mode, options.uid, options.gid)
+  -- What is as it should be is left alone: its mode is its owner's to change.
+  apply(what, path, differs(options.mode, present.mode), differs(options.uid, present.uid),
+    differs(options.gid, present.gid))
 end
 
 --- Remove a file, a link (not what it leads to) or an empty folder.

@@ -137,6 +137,17 @@ def test_no_privilege_is_needed(run, place, become):
     assert run(script, inside=become).out == "false\ttwo\n\n"
 
 
+@needs_root
+def test_the_next_random_uid_goes_on(run, place):
+    (place / "volume").chmod(0o775)
+    script = """
+        local data = fs.volume(volume, { dirs = { logs = { mode = "0770" } } })
+        print(data:once("first", function() end), data:once(tostring(init.now()), function() end))
+    """
+    assert run(script, inside=AS_ANYBODY).out == "true\ttrue\n"
+    assert run(script, inside=AS_ANYBODY.replace("12345", "54321")).out == "false\ttrue\n"
+
+
 # ---- once
 
 ONCE = """
