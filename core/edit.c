@@ -4,22 +4,19 @@
  * its first column, in one write. */
 #include "edit.h"
 
+#include "text.h"
 #include "util.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <locale.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <wchar.h>
 
 #define HISTORY_MAX 500
-#define LINE_MAX_BYTES (256 * 1024)
 #define ESCAPE_MS 100 /* what follows an ESC later than this is another key */
 #define LIST_MAX 120
 
@@ -45,9 +42,8 @@ enum key {
 struct line {
 	const char *prompt;
 	edit_completer *complete;
-	char *text; /* NUL-terminated; UTF-8, no control characters */
-	size_t length, cursor, capacity;
-	int entry; /* of the history; history_count is the new line */
+	struct text text; /* without control characters */
+	int entry;        /* of the history; history_count is the new line */
 	bool done;
 	enum edit_result result;
 };
@@ -56,135 +52,19 @@ static char *history[HISTORY_MAX + 1]; /* one more: the new line, while older on
 static int history_count;
 static char *killed; /* by Ctrl-K, Ctrl-U, Ctrl-W; Ctrl-Y brings it back */
 
-/* ---- text */
-
-/* Length in bytes of the character at `s`; what is not UTF-8 counts one by one. */
-static size_t decode(const char *s, size_t size, wchar_t *ret_char)
-{
-	unsigned char lead = (unsigned char)s[0];
-	size_t length = lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 1;
-	uint32_t value = length == 1 ? lead : lead & (0x7f >> length);
-
-	for (size_t i = 1; i < length; i++) {
-		if (i >= size || ((unsigned char)s[i] & 0xc0) != 0x80) {
-			*ret_char = 0xfffd;
-			return 1;
-		}
-		value = value << 6 | ((unsigned char)s[i] & 0x3f);
-	}
-	*ret_char = (wchar_t)value;
-	return length;
-}
-
-static int char_width(wchar_t c)
-{
-	int width = c < 128 ? 1 : wcwidth(c);
-
-	return width < 0 ? 1 : width;
-}
-
-static int text_width(const char *s, size_t size)
-{
-	int width = 0;
-	wchar_t c;
-
-	for (size_t i = 0; i < size; width += char_width(c))
-		i += decode(s + i, size - i, &c);
-	return width;
-}
-
-/* One character further, with the accents that combine with it. */
-static size_t after(const struct line *line, size_t at)
-{
-	wchar_t c;
-
-	if (at < line->length)
-		at += decode(line->text + at, line->length - at, &c);
-	while (at < line->length) {
-		size_t n = decode(line->text + at, line->length - at, &c);
-		if (char_width(c) > 0)
-			break;
-		at += n;
-	}
-	return at;
-}
-
-static size_t before(const struct line *line, size_t at)
-{
-	size_t last = 0;
-
-	for (size_t i = 0; i < at; i = after(line, i))
-		last = i;
-	return last;
-}
-
-static bool is_word(char c)
-{
-	return isalnum((unsigned char)c) || c == '_' || (c & 0x80);
-}
-
-static size_t word_before(const struct line *line, size_t at)
-{
-	while (at > 0 && !is_word(line->text[at - 1]))
-		at--;
-	while (at > 0 && is_word(line->text[at - 1]))
-		at--;
-	return at;
-}
-
-static size_t word_after(const struct line *line, size_t at)
-{
-	while (at < line->length && !is_word(line->text[at]))
-		at++;
-	while (at < line->length && is_word(line->text[at]))
-		at++;
-	return at;
-}
-
-static void insert(struct line *line, const char *s, size_t size)
-{
-	size_t needed = line->length + size + 1;
-
-	if (needed > LINE_MAX_BYTES)
-		return;
-	if (needed > line->capacity) {
-		char *text = realloc(line->text, needed * 2);
-		if (!text)
-			return;
-		line->text = text;
-		line->capacity = needed * 2;
-	}
-	memmove(line->text + line->cursor + size, line->text + line->cursor,
-		line->length - line->cursor);
-	memcpy(line->text + line->cursor, s, size);
-	line->length += size;
-	line->cursor += size;
-	line->text[line->length] = '\0';
-}
-
-static void erase(struct line *line, size_t from, size_t to)
-{
-	if (from >= to)
-		return;
-	memmove(line->text + from, line->text + to, line->length - to);
-	line->length -= to - from;
-	line->text[line->length] = '\0';
-	line->cursor = from;
-}
-
 static void cut(struct line *line, size_t from, size_t to)
 {
 	if (from >= to)
 		return;
 	free(killed);
-	killed = strndup(line->text + from, to - from);
-	erase(line, from, to);
+	killed = strndup(line->text.bytes + from, to - from);
+	text_erase(&line->text, from, to);
 }
 
 static void replace(struct line *line, const char *text)
 {
-	erase(line, 0, line->length);
-	insert(line, text, strlen(text));
+	text_erase(&line->text, 0, line->text.length);
+	text_insert(&line->text, text, strlen(text));
 }
 
 /* ---- screen */
@@ -200,27 +80,27 @@ static int screen_width(void)
 
 static void draw(const struct line *line)
 {
-	int room = screen_width() - text_width(line->prompt, strlen(line->prompt)) - 1;
-	int column = text_width(line->text, line->cursor);
-	size_t from = 0, to = line->cursor;
-	wchar_t c;
+	const struct text *text = &line->text;
+	int indent = text_width(line->prompt, strlen(line->prompt));
+	int room = screen_width() - indent - 1, column = text_width(text->bytes, text->cursor);
+	size_t from = 0, to = text->cursor;
+	int width;
 
 	/* Scroll until the cursor is in sight, then fill what room is left. */
-	while (from < line->cursor && column > room) {
-		from += decode(line->text + from, line->length - from, &c);
-		column -= char_width(c);
+	while (from < text->cursor && column > room) {
+		from += text_char(text->bytes + from, text->length - from, &width);
+		column -= width;
 	}
-	for (int width = column; to < line->length;) {
-		size_t n = decode(line->text + to, line->length - to, &c);
-		width += char_width(c);
-		if (width > room)
+	for (int used = column; to < text->length;) {
+		size_t n = text_char(text->bytes + to, text->length - to, &width);
+		used += width;
+		if (used > room)
 			break;
 		to += n;
 	}
 	auto_free char *out = NULL;
 	int size = asprintf(&out, "\r%s%.*s\033[K\r\033[%dC", line->prompt, (int)(to - from),
-			    line->text + from,
-			    text_width(line->prompt, strlen(line->prompt)) + column);
+			    text->bytes + from, indent + column);
 	if (size > 0)
 		(void)!write(STDOUT_FILENO, out, (size_t)size);
 }
@@ -309,68 +189,68 @@ static int read_key(void)
 
 static void do_left(struct line *line)
 {
-	line->cursor = before(line, line->cursor);
+	line->text.cursor = text_before(&line->text, line->text.cursor);
 }
 
 static void do_right(struct line *line)
 {
-	line->cursor = after(line, line->cursor);
+	line->text.cursor = text_after(&line->text, line->text.cursor);
 }
 
 static void do_word_left(struct line *line)
 {
-	line->cursor = word_before(line, line->cursor);
+	line->text.cursor = text_word_before(&line->text, line->text.cursor);
 }
 
 static void do_word_right(struct line *line)
 {
-	line->cursor = word_after(line, line->cursor);
+	line->text.cursor = text_word_after(&line->text, line->text.cursor);
 }
 
 static void do_home(struct line *line)
 {
-	line->cursor = 0;
+	line->text.cursor = 0;
 }
 
 static void do_end(struct line *line)
 {
-	line->cursor = line->length;
+	line->text.cursor = line->text.length;
 }
 
 static void do_backspace(struct line *line)
 {
-	erase(line, before(line, line->cursor), line->cursor);
+	text_erase(&line->text, text_before(&line->text, line->text.cursor), line->text.cursor);
 }
 
 static void do_delete(struct line *line)
 {
-	erase(line, line->cursor, after(line, line->cursor));
+	text_erase(&line->text, line->text.cursor, text_after(&line->text, line->text.cursor));
 }
 
 static void do_kill_right(struct line *line)
 {
-	cut(line, line->cursor, line->length);
+	cut(line, line->text.cursor, line->text.length);
 }
 
 static void do_kill_left(struct line *line)
 {
-	cut(line, 0, line->cursor);
+	cut(line, 0, line->text.cursor);
 }
 
 static void do_kill_word_left(struct line *line)
 {
-	cut(line, word_before(line, line->cursor), line->cursor);
+	cut(line, text_word_before(&line->text, line->text.cursor), line->text.cursor);
 }
 
 static void do_kill_word_right(struct line *line)
 {
-	cut(line, line->cursor, word_after(line, line->cursor));
+	cut(line, line->text.cursor, text_word_after(&line->text, line->text.cursor));
 }
 
 static void do_yank(struct line *line)
 {
 	if (killed)
-		insert(line, killed, strlen(killed));
+		text_insert(&line->text, killed, strlen(killed));
 }
 
 static void do_clear(struct line *line)
@@ -385,7 +265,7 @@ static void show_entry(struct line *line, int entry)
 		return;
 	if (line->entry == history_count) { /* what was being written comes back on the way down */
 		free(history[history_count]);
-		history[history_count] = strdup(line->text);
+		history[history_count] = strdup(line->text.bytes);
 	}
 	line->entry = entry;
 	if (history[entry])
@@ -423,7 +303,7 @@ static void do_interrupt(struct line *line)
 
 static void do_end_of_file(struct line *line)
 {
-	if (line->length == 0)
+	if (line->text.length == 0)
 		finish(line, EDIT_END, "\n");
 	else
 		do_delete(line);
@@ -476,22 +356,22 @@ static void do_complete(struct line *line)
 	size_t size = 0;
 
 	/* At the start of a line it is indentation, often out of a paste. */
-	if (strspn(line->text, " ") >= line->cursor) {
-		insert(line, "  ", 2);
+	if (strspn(line->text.bytes, " ") >= line->text.cursor) {
+		text_insert(&line->text, "  ", 2);
 		return;
 	}
 	auto_free char *answer =
-		line->complete ? line->complete(line->text, line->cursor, &size) : NULL;
+		line->complete ? line->complete(line->text.bytes, line->text.cursor, &size) : NULL;
 	if (!answer || size == 0 || answer[size - 1] != '\0')
 		return;
 	const char *stem = answer, *first = next_string(answer), *end = answer + size;
-	if (first >= end || strlen(stem) > line->cursor)
+	if (first >= end || strlen(stem) > line->text.cursor)
 		return;
 	size_t common = common_prefix(first, end);
 	bool only_one = next_string(first) >= end;
 	if (only_one || (common > strlen(stem) && strncmp(first, stem, strlen(stem)) == 0)) {
-		erase(line, line->cursor - strlen(stem), line->cursor);
-		insert(line, first, common);
+		text_erase(&line->text, line->text.cursor - strlen(stem), line->text.cursor);
+		text_insert(&line->text, first, common);
 	} else {
 		list_candidates(first, end);
 	}
@@ -549,7 +429,7 @@ static void press(struct line *line, int key)
 		}
 	}
 	if (key >= ' ' && key < KEY_UP)
-		insert(line, &c, 1);
+		text_insert(&line->text, &c, 1);
 }
 
 static enum edit_result edit(struct line *line)
@@ -557,7 +437,8 @@ static enum edit_result edit(struct line *line)
 	struct termios saved, raw;
 	struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
 
-	if (tcgetattr(STDIN_FILENO, &saved) < 0)
+	text_insert(&line->text, "", 0);
+	if (!line->text.bytes || tcgetattr(STDIN_FILENO, &saved) < 0)
 		return EDIT_END;
 	raw = saved;
 	raw.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
@@ -565,7 +446,6 @@ static enum edit_result edit(struct line *line)
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-	insert(line, "", 0);
 	draw(line);
 	while (!line->done) {
 		press(line, read_key());
@@ -602,15 +482,16 @@ enum edit_result edit_line(const char *prompt, edit_completer *complete, char **
 
 	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* for glibc's wcwidth; musl's needs nothing */
 	*ret_line = NULL;
+	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth(3) */
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || (term && strcmp(term, "dumb") == 0))
 		return read_plain(prompt, ret_line);
 	result = edit(&line);
 	free(history[history_count]);
 	history[history_count] = NULL;
 	if (result == EDIT_LINE)
-		*ret_line = line.text;
+		*ret_line = line.text.bytes;
 	else
-		free(line.text);
+		free(line.text.bytes);
 	return result;
 }
 
