@@ -12,6 +12,8 @@ local KEYWORDS = {
   "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 }
 
+local LONGEST = 256
+
 local function index(value, key) return value[key] end
 
 -- Collect the keys of a value: its own, and those that it inherits.
@@ -58,11 +60,12 @@ end
 -- How the key would stand behind `value` and the separator.
 local function as_written(value, key, separator)
   local called = is_function(value, key)
-  if pretty.is_name(key) then
+  local is_word = separator == "" and key:find("^[%a_][%w_]*$")
+  if is_word or pretty.is_name(key) then
     if separator == ":" and not called then return nil end
     return separator .. key .. (called and "(" or "")
   end
-  return separator == "." and type(key) == "string" and "[" .. pretty.quote(key) .. "]" or nil
+  return separator == "." and "[" .. pretty.quote(key) .. "]" or nil
 end
 
 --- Candidates for the end of a line.
@@ -72,6 +75,7 @@ end
 -- @treturn string the end of `left` that the candidates replace
 -- @treturn {string,...} candidates, sorted
 function M.candidates(session, globals, left)
+  left = left:sub(-LONGEST) -- patterns take quadratic time on what is no path
   local path, separator, partial = left:match("([%a_][%w_.]*)([.:])([%w_]*)$")
   local value, keys
   if path then

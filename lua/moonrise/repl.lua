@@ -74,6 +74,11 @@ end
 --- Is it a name that a session hides?
 function M.is_hidden(name) return name == KEEP end
 
+-- No further line can end a 'string.
+local function is_cut_short(err)
+  return err:find("<eof>$") ~= nil and not err:find("unfinished string", 1, true)
+end
+
 --- Read a chunk: an expression, else statements.
 -- @string text
 -- @string name for messages
@@ -87,8 +92,8 @@ function M.compile(text, name, session)
   if chunk then return chunk end
   chunk, chunk_err = load(text, "=" .. name, "t", session)
   if not chunk then
-    if err:find("<eof>$") then return nil, err, true end -- the beginning of an expression: "1 +"
-    return nil, chunk_err, chunk_err:find("<eof>$") ~= nil
+    if is_cut_short(err) then return nil, err, true end -- the beginning of an expression: "1 +"
+    return nil, chunk_err, is_cut_short(chunk_err)
   end
   -- A chunk that ends in a return can't keep its locals, and does not need to.
   return load(('%s\n;_ENV["%s"]()'):format(text, KEEP), "=" .. name, "t", session) or chunk
