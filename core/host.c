@@ -115,13 +115,12 @@ static int become_init(void)
 	return r;
 }
 
-/* What the services wrote last, and what the clients were told, should get out. */
+/* What the services wrote last should get out. */
 static void flush_all(void)
 {
 	int64_t deadline = loop_time() + FLUSH_NS;
 
 	relay_flush(deadline);
-	control_done(deadline);
 	output_drain(deadline);
 }
 
@@ -154,6 +153,7 @@ int host_run(const struct host_options *options)
 	if (lost || *failure)
 		say_why(lost);
 	if (boot) {
+		control_done(LOOP_NOW); /* nobody answers any more */
 		ending_run(SIGTERM, lost || *failure ? ENDING_GRACE_NS : rest_grace);
 		flush_all();
 	}

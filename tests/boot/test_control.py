@@ -409,3 +409,20 @@ def test_the_socket_is_gone_afterwards(ready):
     assert os.stat(path).st_mode & 0o777 == 0o600
     assert ready.stop() == 0
     assert not os.path.exists(path)
+
+
+def test_no_client_waits_for_an_engine_that_is_lost(boot):
+    c = until_ready(boot("""
+        local init = require "moonrise"
+        init.start { sh = "trap 'while ! test -e go; do sleep 1; done; exit' TERM; while :; do sleep 1; done",
+          name = "patient" }
+    """))
+    with client(c, "eval", "print 'begun'; init.sleep(1000)") as one:
+        assert one.stdout.readline() == "begun\n"
+        c.signal(signal.SIGSEGV)
+        assert one.wait(DEADLINE) == 69
+        assert one.stderr.read().startswith("moonrise: the connection to the init is lost")
+    assert run("health", env={"MOONRISE_RUNDIR": c.rundir}).returncode == 1
+    assert "sh" in [name for _, _, name in c.processes().values()]  # the patience is not over yet
+    c.write("go", "")
+    assert c.wait() == 70
