@@ -223,6 +223,14 @@ static const char *why_not_found(int error)
 	return strerror(error);
 }
 
+static void log_failure(const struct voice_fact *fact)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "cannot run '%s': %s", fact->subject, fact->reason);
+	ending_termination_log(text);
+}
+
 /* The exit status for it. Drop-ins give errno's words and no others. */
 static int fail(int error, const char *why)
 {
@@ -232,7 +240,7 @@ static int fail(int error, const char *why)
 	};
 
 	voice_say(options->voice, options->verbosity, VOICE_FAILED, &fact);
-	ending_termination_log(fact.reason);
+	log_failure(&fact);
 	if (options->failed_status)
 		return options->failed_status;
 	return error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
