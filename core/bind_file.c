@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define DIR_TYPE "sys.file.dir"
-#define READ_CHUNK 65536
+#define READ_MAX 65536
 
 /* A name on disk has no NUL; what would be cut off there is a mistake. */
 static const char *check_path(lua_State *L, int arg)
@@ -48,20 +48,24 @@ static int answer(lua_State *L, int r, const char *path)
 	return 1;
 }
 
-/* Reads to the end, whatever the size said: files of /proc have none. */
+/* Reads to the end, whatever the size said: files of /proc have none. The pieces
+ * grow, so that a small file needs no memory but the buffer's own. */
 static int push_content(lua_State *L, int fd, lua_Integer limit)
 {
 	luaL_Buffer buffer;
+	size_t piece = LUAL_BUFFERSIZE;
 	lua_Integer size = 0;
 	ssize_t n;
 
 	luaL_buffinit(L, &buffer);
 	do {
-		n = read(fd, luaL_prepbuffsize(&buffer, READ_CHUNK), READ_CHUNK);
+		n = read(fd, luaL_prepbuffsize(&buffer, piece), piece);
 		if (n > 0) {
 			luaL_addsize(&buffer, (size_t)n);
 			size += n;
 		}
+		if (n == (ssize_t)piece && piece < READ_MAX)
+			piece *= 2;
 	} while (size <= limit && (n > 0 || (n < 0 && errno == EINTR)));
 	if (n < 0)
 		return -errno;
