@@ -37,7 +37,7 @@ CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together wi
 endif
 ifdef SAN
 OPT       = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-CPPFLAGS += -DLUA_USE_APICHECK -DMEMORY_SMALL_MAX=0
+CPPFLAGS += -DLUA_USE_APICHECK -DMEMORY_LARGE_MAX=0
 endif
 
 ifndef V
@@ -100,9 +100,14 @@ $O/ready: $(DEPS)/ready core/make/flavour
 	core/make/flavour $O $(LIBC)
 	touch $@
 
+# Lua copies thousands of short strings while it starts; musl's memcpy is slow at that.
+ifeq ($(LIBC)-$(shell uname -m),musl-x86_64)
+LUA_CFLAGS = -minline-stringops-dynamically
+endif
+
 $O/lua/%.o: $O/ready
 	$(call say,CC,$@)
-	$(CC) -std=gnu17 $(CPPFLAGS) -DLUA_USE_POSIX $(CFLAGS) -c -o $@ $(LUA)/src/$*.c
+	$(CC) -std=gnu17 $(CPPFLAGS) -DLUA_USE_POSIX $(CFLAGS) $(LUA_CFLAGS) -c -o $@ $(LUA)/src/$*.c
 
 # Its constructor would cost every start of moonrise some system calls: cred.c calls
 # it when capabilities are asked for.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Lua tells the size of a block when it gives it back, so small blocks need no
- * headers: they are cut from large pieces, and a free block holds the link to the
- * next free one of its size. That saves the start of PID 1 a hundred system calls
- * and page faults that malloc would make. Large blocks are malloc's. */
+/* Lua tells the size of a block when it gives it back, so blocks need no headers:
+ * they are cut from large pieces, and a free block holds the link to the next free
+ * one of its class. That saves the start of PID 1 a hundred system calls and page
+ * faults that malloc would make. What is larger than LARGE_MAX is malloc's. */
 #include "memory.h"
 
 #include "util.h"
@@ -11,15 +11,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define STEP 16            /* one class of blocks for each multiple, up to SMALL_MAX */
+/* Classes of sizes: multiples of STEP up to SMALL_MAX, then four for each doubling. */
+#define STEP 16
+#define SMALL_MAX 1024
+#define SMALL_CLASSES (SMALL_MAX / STEP)
+#define CLASSES (SMALL_CLASSES + 4 * 5)
+
 #define FIRST (256 * 1024) /* what a small boot script needs */
 #define PIECE (64 * 1024)
 
-/* With SMALL_MAX 0 malloc has them all, for ASan to watch. */
-#ifndef MEMORY_SMALL_MAX
-#define MEMORY_SMALL_MAX 1024
+/* 0: malloc has them all, for ASan to watch. */
+#ifndef MEMORY_LARGE_MAX
+#define MEMORY_LARGE_MAX (32 * 1024)
 #endif
-#define SMALL_MAX ((size_t)MEMORY_SMALL_MAX)
+#define LARGE_MAX ((size_t)MEMORY_LARGE_MAX)
 
 struct block {
 	struct block *next;
@@ -27,7 +32,7 @@ struct block {
 
 static size_t limit, used, reserve;
 static volatile sig_atomic_t busy;
-static struct block *free_blocks[SMALL_MAX / STEP + 1];
+static struct block *free_blocks[CLASSES];
 static char *piece, *piece_end;
 
 void memory_set_limit(size_t bytes)
@@ -57,20 +62,53 @@ bool memory_busy(void)
 
 static size_t class_of(size_t size)
 {
-	return (size - 1) / STEP;
+	size_t doublings, quarter;
+
+	if (size <= SMALL_MAX)
+		return (size - 1) / STEP;
+	doublings = (size_t)(__builtin_clzl(SMALL_MAX) - __builtin_clzl(size - 1));
+	quarter = (size - 1) >> (__builtin_ctzl(SMALL_MAX) + doublings - 2) & 3;
+	return SMALL_CLASSES + 4 * doublings + quarter;
 }
 
-/* At most SMALL_MAX bytes at the end of the old piece stay unused. */
+static size_t class_size(size_t class)
+{
+	size_t large = class - SMALL_CLASSES;
+
+	if (class < SMALL_CLASSES)
+		return (class + 1) * STEP;
+	return ((size_t)SMALL_MAX / 4 * (large % 4 + 5)) << large / 4;
+}
+
+static void give_back(void *memory, size_t size)
+{
+	struct block *block = memory;
+
+	block->next = free_blocks[class_of(size)];
+	free_blocks[class_of(size)] = block;
+}
+
+/* The rest of the old piece becomes free blocks. */
+static void split_rest(void)
+{
+	for (size_t class = CLASSES; class -- > 0;) {
+		size_t size = class_size(class);
+
+		for (; (size_t)(piece_end - piece) >= size; piece += size)
+			give_back(piece, size);
+	}
+}
+
 static bool new_piece(void)
 {
-	bool is_first = !piece;
-	size_t size = is_first ? FIRST : PIECE;
-	int populate = is_first ? MAP_POPULATE : 0;
+	size_t size = piece ? PIECE : FIRST;
+	int populate = piece ? 0 : MAP_POPULATE;
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return false;
+	split_rest();
 	piece = memory;
 	piece_end = memory + size;
 	return true;
@@ -85,7 +123,7 @@ static void *take(size_t size)
 		free_blocks[class] = block->next;
 		return block;
 	}
-	size = (class + 1) * STEP;
+	size = class_size(class);
 	if ((size_t)(piece_end - piece) < size && !new_piece())
 		return NULL;
 	block = (struct block *)piece;
@@ -93,22 +131,14 @@ static void *take(size_t size)
 	return block;
 }
 
-static void give_back(void *memory, size_t size)
-{
-	struct block *block = memory;
-
-	block->next = free_blocks[class_of(size)];
-	free_blocks[class_of(size)] = block;
-}
-
 static void *new_block(size_t size)
 {
-	return size <= SMALL_MAX ? take(size) : malloc(size);
+	return size <= LARGE_MAX ? take(size) : malloc(size);
 }
 
 static void drop_block(void *block, size_t size)
 {
-	if (size > SMALL_MAX)
+	if (size > LARGE_MAX)
 		free(block);
 	else if (block)
 		give_back(block, size);
@@ -118,9 +148,9 @@ static void *move_block(void *block, size_t old_size, size_t new_size)
 {
 	void *moved;
 
-	if (old_size > SMALL_MAX && new_size > SMALL_MAX)
+	if (old_size > LARGE_MAX && new_size > LARGE_MAX)
 		return realloc(block, new_size);
-	if (old_size <= SMALL_MAX && new_size <= SMALL_MAX &&
+	if (old_size <= LARGE_MAX && new_size <= LARGE_MAX &&
 	    class_of(old_size) == class_of(new_size))
 		return block;
 	moved = new_block(new_size);
