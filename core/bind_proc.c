@@ -3,7 +3,8 @@
  *
  *     spawn{ path=, argv={}, env={"K=V"}|nil, cwd=, umask=, nice=, oom_score=,
  *            limits={ nofile={soft,hard} }, uid=, gid=, groups={}, caps={names}|nil,
- *            no_new_privs=, session=true, tty=, sweep=, fds={ [0]=fd, ... } }
+ *            no_new_privs=, session=true, tty=, sweep=, fds={ [0]=fd, ... },
+ *            own_pid={"LISTEN_PID"}: more variables, with the child's pid }
  *         -> child | nil, "stage subject: reason", errno, stage
  *     child:id() child:pid() child:kill(signal) child:kill_group(signal)
  *     find(name, search_path) -> path | nil, reason, errno
@@ -217,13 +218,15 @@ static const char *option_text(lua_State *L, const char *name)
 	return text;
 }
 
-/* An array for exec, NULL-terminated, in a userdata left on the stack. */
-static char **option_list(lua_State *L, const char *name)
+/* An array for exec, NULL-terminated, in a userdata left on the stack; there is
+ * room for `more` behind. */
+static char **option_list(lua_State *L, const char *name, size_t more)
 {
 	if (!option_table(L, name))
 		return NULL;
 	lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
-	const char **list = lua_newuserdatauv(L, sizeof(*list) * ((size_t)count + 1), 0);
+	size_t room = (size_t)count + more + 1;
+	const char **list = lua_newuserdatauv(L, sizeof(*list) * room, 0);
 
 	for (lua_Integer i = 1; i <= count; i++) {
 		lua_rawgeti(L, -2, i);
@@ -334,15 +337,42 @@ static void fill_fds(lua_State *L, struct spawn_plan *plan)
 	lua_pop(L, 1);
 }
 
+/* "NAME=" with room behind it for the child to write to, at the end of the
+ * environment; the table keeps it. */
+static void fill_own_pids(lua_State *L, struct spawn_plan *plan)
+{
+	size_t end = 0;
+
+	if (!option_table(L, "own_pid"))
+		return;
+	while (plan->envp[end])
+		end++;
+	for (int i = 0; i < (int)lua_rawlen(L, -1) && i < SPAWN_MAX_OWN_PIDS; i++) {
+		lua_rawgeti(L, -1, i + 1);
+		const char *name = check_text(L, "own_pid");
+		size_t length = strlen(name) + 1;
+		char *entry = lua_newuserdatauv(L, length + SPAWN_PID_SIZE, 0);
+
+		(void)snprintf(entry, length + SPAWN_PID_SIZE, "%s=", name);
+		plan->own_pids[i] = entry + length;
+		((char **)plan->envp)[end++] = entry;
+		((char **)plan->envp)[end] = NULL;
+		lua_rawseti(L, -3, i + 1);
+		lua_pop(L, 1);
+	}
+}
+
 static void fill_plan(lua_State *L, struct spawn_plan *plan)
 {
 	spawn_plan_init(plan);
 	plan->path = option_text(L, "path");
-	plan->argv = option_list(L, "argv");
-	plan->envp = option_list(L, "env");
+	plan->argv = option_list(L, "argv", 0);
+	plan->envp = option_list(L, "env", SPAWN_MAX_OWN_PIDS);
 	if (!plan->path || !plan->argv || !plan->argv[0])
 		luaL_error(L, "'path' and 'argv' are needed");
-	if (!plan->envp)
+	if (plan->envp)
+		fill_own_pids(L, plan);
+	else
 		plan->envp = environ;
 	plan->cwd = option_text(L, "cwd");
 	plan->new_session = option_bool(L, "session", true);

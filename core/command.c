@@ -198,7 +198,7 @@ static pid_t spawn(const char *path, struct spawn_error *error)
 
 	spawn_plan_init(&plan);
 	plan.cwd_fd = cwd_fd;
-	plan.own_pid = move_listen_pid();
+	plan.own_pids[0] = move_listen_pid();
 	plan.path = path;
 	plan.argv = options->argv;
 	plan.envp = environ;

@@ -240,8 +240,8 @@ static int set_directory(const struct spawn_plan *plan, struct spawn_error *erro
 static int execute(const struct spawn_plan *plan, struct spawn_error *error)
 {
 	set_subject(error, plan->path);
-	if (plan->own_pid)
-		(void)snprintf(plan->own_pid, SPAWN_PID_SIZE, "%d", getpid());
+	for (int i = 0; i < SPAWN_MAX_OWN_PIDS && plan->own_pids[i]; i++)
+		(void)snprintf(plan->own_pids[i], SPAWN_PID_SIZE, "%d", getpid());
 	signal_set_mask(plan->mask);
 	return execve(plan->path, plan->argv, plan->envp);
 }

@@ -21,7 +21,8 @@ struct spawn_fd {
 	int to;   /* the child's */
 };
 
-#define SPAWN_PID_SIZE 12 /* of own_pid */
+#define SPAWN_PID_SIZE 12 /* of each own_pid */
+#define SPAWN_MAX_OWN_PIDS 2
 
 struct spawn_limit {
 	int resource; /* RLIMIT_... */
@@ -32,17 +33,17 @@ struct spawn_plan {
 	const char *path; /* what is executed, as it is; see spawn_find */
 	char *const *argv;
 	char *const *envp;
-	const char *cwd;            /* NULL: stay */
-	int cwd_fd;                 /* the same, by descriptor; -1: stay */
-	char *own_pid;              /* the child writes its pid here: $LISTEN_PID */
-	uint64_t mask;              /* blocked signals */
-	bool new_session;           /* setsid */
-	bool new_group;             /* setpgid(0, 0); for those that keep the session */
-	bool foreground;            /* take the terminal on fd 0, if there is one */
-	bool keep_dispositions;     /* `moonrise -- CMD`: leave ignored signals ignored */
-	bool ignore_pipe;           /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
-	int umask, nice, oom_score; /* SPAWN_UNSET: leave */
-	bool keep_fds;              /* inherited descriptors from 3 on stay open */
+	const char *cwd;                    /* NULL: stay */
+	int cwd_fd;                         /* the same, by descriptor; -1: stay */
+	char *own_pids[SPAWN_MAX_OWN_PIDS]; /* the child writes its pid here: $LISTEN_PID */
+	uint64_t mask;                      /* blocked signals */
+	bool new_session;                   /* setsid */
+	bool new_group;                     /* setpgid(0, 0); for those that keep the session */
+	bool foreground;                    /* take the terminal on fd 0, if there is one */
+	bool keep_dispositions;             /* `moonrise -- CMD`: leave ignored signals ignored */
+	bool ignore_pipe;                   /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
+	int umask, nice, oom_score;         /* SPAWN_UNSET: leave */
+	bool keep_fds;                      /* inherited descriptors from 3 on stay open */
 	struct spawn_fd fds[SPAWN_MAX_FDS];
 	int fd_count; /* 0-2 not named: inherited */
 	struct spawn_limit limits[SPAWN_MAX_LIMITS];

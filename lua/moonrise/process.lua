@@ -83,9 +83,14 @@ local function inherited(options)
   return result
 end
 
+-- What whoever started the container meant for us alone.
+local OURS = {
+  "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
+}
+
 local function environment(options, user)
   local result = inherited(options)
-  result.NOTIFY_SOCKET, result.LISTEN_FDS, result.LISTEN_PID, result.LISTEN_FDNAMES = nil, nil, nil, nil
+  for _, name in ipairs(OURS) do result[name] = nil end
   if user then
     result.HOME, result.USER, result.LOGNAME, result.SHELL = user.home, user.name, user.name, user.shell
   end
@@ -287,11 +292,28 @@ local function close_all(fds)
   for _, fd in pairs(fds) do fd:close() end
 end
 
+-- Sockets and stored descriptors, from 3 on, with their names.
+local function pass_listen(launch, env, given)
+  local names = {}
+  for i, entry in ipairs(launch.listen) do
+    local number = 2 + i
+    if given[number] then
+      fault.raise(STATUS.script, "descriptor %d is needed for $LISTEN_FDS; use another number", number)
+    end
+    given[number], names[i] = entry.fd, entry.name
+  end
+  env.LISTEN_FDS, env.LISTEN_FDNAMES = tostring(#names), table.concat(names, ":")
+  launch.own_pid = launch.own_pid or {}
+  table.insert(launch.own_pid, "LISTEN_PID")
+end
+
 --- Start a process by checked options.
 -- @tparam table options from check()
 -- @tparam table launch what its starter adds:
 --   ended: function called in the scheduler with "exited"|"killed"|"dumped" and the number;
 --   env: more variables; fds: { [number] = descriptor }, which stay open here;
+--   listen: { { fd =, name = }, ... } for $LISTEN_FDS, as sd_listen_fds(3) finds them;
+--   own_pid: { "NAME", ... }, variables that are to have its pid;
 --   sweep: kill what it leaves behind in its process group
 -- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
@@ -311,12 +333,13 @@ function M.spawn(options, launch)
   local given = {}
   for number, fd in pairs(fds) do given[number] = fd end
   for number, fd in pairs(launch.fds or {}) do given[number] = fd end
+  if launch.listen and launch.listen[1] then pass_listen(launch, env, given) end
   local child, reason, _, stage = proc.spawn {
     name = options.name, path = path, argv = argv, env = environment_list(env), cwd = options.cwd,
     umask = umask_of(options), nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
     uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
     caps = caps_of(options), no_new_privs = options.no_new_privs, tty = options.tty,
-    sweep = launch.sweep, fds = given,
+    sweep = launch.sweep, fds = given, own_pid = launch.own_pid,
   }
   if not child then
     for _, pipe in pairs(pipes) do pipe:close() end

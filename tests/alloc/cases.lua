@@ -92,7 +92,7 @@ case("spawn", function()
   local child = assert(proc.spawn {
     name = "echo", path = "/bin/echo", argv = { "echo", 12 }, env = { "A=B" }, cwd = "/", umask = 18,
     nice = 1, limits = { nofile = { 64, 64 } }, caps = {}, no_new_privs = true,
-    fds = { [0] = null, [1] = w },
+    fds = { [0] = null, [1] = w }, own_pid = { "LISTEN_PID", "WATCHDOG_PID" },
   })
   w:close()
   assert(child:pid() > 0 and child:kill("CONT") and child:kill_group(18))
