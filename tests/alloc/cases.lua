@@ -1,6 +1,7 @@
---- What the allocation sweep runs: together these call every binding. DIR is a
+--- What the allocation sweep runs: together these call every binding. `dir` is a
 -- folder for files; a case leaves it empty when it is not cut short, and starts by
 -- clearing what an earlier run has left.
+local dir, has_failed, send_signal = ...
 local cases = {}
 
 local function case(name, run) cases[#cases + 1] = { name = name, run = run } end
@@ -63,7 +64,7 @@ case("net", function()
   assert(null:number() > 2 and null:read(1) == "" and tostring(null):find("fd"))
   assert(net.resolve("localhost")[1])
   assert(select("#", net.resolve("no.such.name.invalid")) == 3)
-  local unix, reason = net.connect_unix(DIR .. "/none")
+  local unix, reason = net.connect_unix(dir .. "/none")
   assert(not unix and reason)
   local tcp <close> = net.connect_tcp("127.0.0.1", 1)
   assert(tcp == nil or select("#", tcp:connected()) > 0)
@@ -120,7 +121,7 @@ end)
 
 case("control", function()
   local loop, net, control = require "sys.loop", require "sys.net", require "sys.control"
-  local path = DIR .. "/control"
+  local path = dir .. "/control"
   assert(control.places()[1])
   assert(control.listen(path))
   local client <close> = assert(net.connect_unix(path))
@@ -135,18 +136,18 @@ end)
 
 case("file", function()
   local file = require "sys.file"
-  local path = DIR .. "/text"
-  for _, name in ipairs(assert(file.list(DIR))) do file.remove(DIR .. "/" .. name) end
+  local path = dir .. "/text"
+  for _, name in ipairs(assert(file.list(dir))) do file.remove(dir .. "/" .. name) end
   assert(file.write(path, "one\n"))
   assert(file.append(path, "two\n"))
   assert(file.read(path) == "one\ntwo\n" and not file.read(path, 3))
   assert(file.chmod(path, 384) and file.stat(path).mode == 384)
   assert(file.move(path, path .. "2") and file.link("text2", path))
   assert(file.stat(path).type == "link" and file.stat(path, true).type == "file")
-  assert(file.mkdir(DIR .. "/folder") and file.can_write(DIR) and file.space(DIR))
+  assert(file.mkdir(dir .. "/folder") and file.can_write(dir) and file.space(dir))
   local a, b = file.open_read(path .. "2"), file.open_append(path .. "2")
-  assert(a and b and #file.list(DIR) == 3 and file.fenced())
-  assert(file.remove(path) and file.remove(path .. "2") and file.remove(DIR .. "/folder"))
+  assert(a and b and #file.list(dir) == 3 and file.fenced())
+  assert(file.remove(path) and file.remove(path .. "2") and file.remove(dir .. "/folder"))
   assert(not file.read(path))
 end)
 
@@ -154,7 +155,7 @@ case("host", function()
   local host = require "sys.host"
   assert(host.args[2] == "two" and host.memory())
   local co = coroutine.create(function(a)
-    local x <close> = setmetatable({}, { __close = function() end })
+    local _ <close> = setmetatable({}, { __close = function() end })
     return coroutine.yield(a)
   end)
   local status, value = host.resume(co, 1)
@@ -165,7 +166,7 @@ case("host", function()
 end)
 
 case("files of Lua", function()
-  local path = DIR .. "/lua"
+  local path = dir .. "/lua"
   local f <close> = assert(io.open(path, "w"))
   assert(f:write("return ..."))
   f:close()

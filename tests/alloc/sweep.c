@@ -104,11 +104,11 @@ static lua_State *new_state(void)
 	bind_require_install(L);
 	bind_init(L);
 	bind_host_enter(L);
+	int status = luaL_loadfile(L, "tests/alloc/cases.lua");
 	lua_pushstring(L, dir);
-	lua_setglobal(L, "DIR");
-	lua_register(L, "send_signal", l_send_signal);
-	lua_register(L, "has_failed", l_has_failed);
-	if (luaL_dofile(L, "tests/alloc/cases.lua") != LUA_OK) {
+	lua_pushcfunction(L, l_has_failed);
+	lua_pushcfunction(L, l_send_signal);
+	if (status != LUA_OK || lua_pcall(L, 3, 1, 0) != LUA_OK) {
 		fprintf(stderr, "%s\n", lua_tostring(L, -1));
 		exit(1);
 	}
