@@ -32,6 +32,7 @@ LDFLAGS  = -Wl,--gc-sections
 ifeq ($(LIBC),musl)
 NEAR      = core/make/near.ld
 CFLAGS   += -fno-pie # a static program stays where it is
+CFLAGS   += -fno-asynchronous-unwind-tables # nobody unwinds; they would be mapped, too
 LDFLAGS  += -static
 CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together with glibc's
 endif

@@ -71,6 +71,7 @@ static int l_wait(lua_State *L)
 		deadline = deadline_in(luaL_checknumber(L, 1));
 	check_main_thread(L);
 	start_collector(L);
+	bind_forget_bytecode();
 	guard_pause();
 	do
 		r = loop_turn(bind_first_event() ? LOOP_NOW : deadline);

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 static const luaL_Reg system_modules[] = {
@@ -112,6 +113,15 @@ static bool find_system(lua_State *L, const char *name)
 	return false;
 }
 
+static bool bytecode_was_read;
+
+void bind_forget_bytecode(void)
+{
+	if (bytecode_was_read)
+		(void)madvise((void *)embed_bytes, embed_size, MADV_DONTNEED);
+	bytecode_was_read = false;
+}
+
 static bool find_embedded(lua_State *L, const char *name)
 {
 	const struct embed_module *m =
@@ -119,6 +129,7 @@ static bool find_embedded(lua_State *L, const char *name)
 
 	if (!m)
 		return false;
+	bytecode_was_read = true;
 	if (luaL_loadbufferx(L, (const char *)m->chunk, m->size, name, "b") != LUA_OK)
 		lua_error(L);
 	lua_pushliteral(L, ":embedded:");

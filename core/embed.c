@@ -18,7 +18,7 @@ struct module {
 	const char *path; /* lua//moonrise/fs.lua */
 	const char *file; /* moonrise/fs.lua */
 	char name[128];   /* moonrise.fs */
-	size_t size;
+	size_t offset, size;
 };
 
 static void fail(const char *path, const char *reason)
@@ -69,13 +69,15 @@ static char *read_all(const char *path, size_t *ret_len)
 	return text;
 }
 
-static int write_bytes(lua_State *L, const void *data, size_t len, void *count)
+static size_t written;
+
+static int write_bytes(lua_State *L, const void *data, size_t len, void *unused)
 {
 	(void)L;
+	(void)unused;
 	const unsigned char *p = data;
-	size_t *done = count;
 	for (size_t i = 0; i < len; i++)
-		printf("%u,%s", p[i], ++*done % 24 ? "" : "\n");
+		printf("%u,%s", p[i], ++written % 24 ? "" : "\n");
 	return 0;
 }
 
@@ -90,7 +92,7 @@ static void strip_names(Proto *function)
 		strip_names(function->p[i]);
 }
 
-static void write_chunk(lua_State *L, struct module *m, size_t number)
+static void write_chunk(lua_State *L, struct module *m)
 {
 	size_t len;
 	char chunkname[160];
@@ -101,9 +103,9 @@ static void write_chunk(lua_State *L, struct module *m, size_t number)
 	free(text);
 
 	strip_names(((const LClosure *)lua_topointer(L, -1))->p);
-	printf("static const unsigned char chunk_%zu[] = {\n", number);
-	lua_dump(L, write_bytes, &m->size, 0);
-	printf("};\n\n");
+	m->offset = written;
+	lua_dump(L, write_bytes, NULL, 0);
+	m->size = written - m->offset;
 	lua_pop(L, 1);
 }
 
@@ -119,11 +121,14 @@ int main(int argc, char **argv)
 	qsort(modules, count, sizeof(*modules), by_name);
 
 	printf("#include \"embed.h\"\n\n");
+	printf("const unsigned char embed_bytes[] __attribute__((aligned(EMBED_ALIGN))) = {\n");
 	for (size_t i = 0; i < count; i++)
-		write_chunk(L, &modules[i], i);
+		write_chunk(L, &modules[i]);
+	printf("};\nconst size_t embed_size = sizeof(embed_bytes);\n\n");
 	printf("const struct embed_module embed_modules[] = {\n");
 	for (size_t i = 0; i < count; i++)
-		printf("\t{ \"%s\", chunk_%zu, %zu },\n", modules[i].name, i, modules[i].size);
+		printf("\t{ \"%s\", embed_bytes + %zu, %zu },\n", modules[i].name,
+		       modules[i].offset, modules[i].size);
 	printf("};\nconst size_t embed_count = %zu;\n", count);
 
 	free(modules);

@@ -15,4 +15,9 @@ struct embed_module {
 extern const struct embed_module embed_modules[];
 extern const size_t embed_count;
 
+/* All chunks, in pages of their own: once read, they need not stay in memory. */
+#define EMBED_ALIGN 4096
+extern const unsigned char embed_bytes[];
+extern const size_t embed_size;
+
 #endif
