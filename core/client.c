@@ -73,9 +73,12 @@ static int connect_to(const char *path)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	/* /dev/shm is everyone's: whoever listens there must be the init. */
+	/* /dev/shm is everyone's, also of several containers: whoever listens there must
+	 * be the init, and one that has no pid here is another container's. */
 	if (peer.uid != 0 && peer.uid != geteuid() && peer.uid != init_uid())
 		return -EPERM;
+	if (peer.pid == 0)
+		return -ESRCH;
 	return keep_fd(&fd);
 }
 

@@ -289,6 +289,14 @@ def test_without_an_init_it_names_the_places(tmp_path):
     assert done.returncode == 1 and done.stderr.count("\n") == 1
 
 
+def test_the_init_of_another_container_is_not_ours(ready, boot):
+    other = until_ready(boot(IDLE))
+    other.rundir = ready.rundir  # as with a /dev/shm that both have
+    done = other.moonrise("status")
+    assert done.returncode == 69
+    assert "No such process" in done.stderr
+
+
 @pytest.mark.parametrize("argv, message", [
     (["status", "--jason"], "moonrise: unknown option '--jason' of status\n"),
     (["health", "--json"], "moonrise: unknown option '--json' of health\n"),
