@@ -1,0 +1,8 @@
+describe("the manual", function()
+  it("has the table of states that the code has", function()
+    local file <close> = assert(io.open("doc/moonrise-boot.5.scd"))
+    local page = file:read("a")
+    local drawn = dofile("doc/states.lua")
+    assert(page:find(drawn, 1, true), "in doc/moonrise-boot.5.scd the table should be:\n" .. drawn)
+  end)
+end)
