@@ -5,6 +5,7 @@
 -- hold up the boot; a client that goes takes its task with it.
 -- @module moonrise.control
 local control = require "sys.control"
+local log = require "sys.log"
 local task = require "moonrise.task"
 
 local M = {}
@@ -62,8 +63,9 @@ local function run_task(client, name, f, ...)
   client.run = run
   run.on_end = function(_, ok, result)
     if client.run ~= run then return end
-    if not ok then client:write("E", require("moonrise.repl").explain(result) .. "\n") end
-    client:finish(not ok and FAILED or result)
+    if ok then return client:finish(result) end
+    client:write("E", require("moonrise.repl").explain(result) .. "\n")
+    client:finish(FAILED)
   end
 end
 
@@ -111,7 +113,7 @@ local function status(client, option)
   return data.state == "ready" and 0 or NOT_READY
 end
 
--- The requests by word. Each gets the client and the other words of the request.
+-- The requests by word. Each gets the client and what follows the word.
 local words = {}
 
 function words.eval(client, text) run_task(client, "eval", eval, text) end
@@ -125,23 +127,18 @@ function words.health(client)
   client:finish(ok and 0 or FAILED)
 end
 
-local function split(payload)
-  local parts = {}
-  for part in (payload .. "\0"):gmatch("([^\0]*)\0") do parts[#parts + 1] = part end
-  return parts
-end
-
 -- Frames -------------------------------------------------------------------------
 
 -- By kind of frame.
 local frames = {}
 
 function frames.R(client, payload)
-  local request = split(payload)
-  local word = words[request[1]]
+  local name, argument = payload:match("^([^\0]*)\0?(.*)$")
+  local word = words[name]
   client.run = DIRECT
-  if word then return word(client, table.unpack(request, 2)) end
-  client:write("E", ("moonrise: this init does not know the request '%s'\n"):format(request[1]))
+  if word then return word(client, argument) end
+  client:write("E", ("moonrise: this init does not know the request %s\n"):format(
+    require("moonrise.pretty").quote(name:sub(1, 60))))
   client:finish(USAGE)
 end
 
@@ -181,27 +178,39 @@ local function forget(client)
   abandon(client)
 end
 
---- What arrived from a client; called in the scheduler.
--- @int connection
--- @string kind of frame, or "closed"
--- @string payload
-function M.handle(connection, kind, payload)
+local function known(connection)
   local client = clients[connection]
   if not client then
-    if kind == "closed" then return end
     client = setmetatable({ connection = connection, drained = task.condition() }, Client)
     clients[connection] = client
   end
+  return client
+end
+
+local function dispatch(connection, kind, payload)
+  local client = known(connection)
   if kind == "closed" then
     forget(client)
   elseif kind == DRAINED then
     client.drained:broadcast()
-  elseif client.run and kind ~= "I" then -- one request at a time; whoever sends more is no client of ours
-    forget(client)
-    control.close(connection)
+  elseif client.run and kind ~= "I" then
+    error("it sent a request before the last one had ended", 0)
   else
     frames[kind](client, payload)
   end
+end
+
+--- What arrived from a client; called in the scheduler, which nothing that comes
+-- from a client may bring down (a lack of memory, say).
+-- @int connection
+-- @string kind of frame, or "closed"
+-- @string payload
+function M.handle(connection, kind, payload)
+  local ok, err = pcall(dispatch, connection, kind, payload)
+  if ok then return end
+  log.line("warning", ("a control client is turned away: %s"):format(err))
+  control.close(connection)
+  if clients[connection] then forget(clients[connection]) end
 end
 
 return M

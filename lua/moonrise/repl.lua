@@ -99,16 +99,20 @@ function M.compile(text, name, session)
   return load(('%s\n;_ENV["%s"]()'):format(text, KEEP), "=" .. name, "t", session) or chunk
 end
 
+local function describe(err)
+  local lines = {}
+  for line in (err.traceback or ""):gmatch("[^\n]+") do
+    if not line:find("^%s*moonrise/") then lines[#lines + 1] = line end
+  end
+  return #lines > 1 and tostring(err) .. "\n" .. table.concat(lines, "\n") or tostring(err)
+end
+
 --- What went wrong, with the lines of the traceback that are the user's.
 -- @param err the error of a task
 -- @treturn string
 function M.explain(err)
-  local lines = {}
-  for line in (type(err) == "table" and err.traceback or ""):gmatch("[^\n]+") do
-    if not line:find("^%s*moonrise/") then lines[#lines + 1] = line end
-  end
-  local text = tostring(err)
-  return #lines > 1 and text .. "\n" .. table.concat(lines, "\n") or text
+  local ok, text = pcall(describe, err)
+  return ok and text or "an error that does not print"
 end
 
 return M

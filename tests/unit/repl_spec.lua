@@ -66,6 +66,8 @@ describe("moonrise.repl", function()
     assert.equal("test:1: no\n  test:1: in f\n  test:2: in main chunk", repl.explain(err))
     err.traceback = "  test:1: in main chunk"
     assert.equal("test:1: no", repl.explain(err)) -- says no more than the message
+    local mute = setmetatable({}, { __tostring = function() error "no" end })
+    assert.equal("an error that does not print", repl.explain(mute))
   end)
 
   describe("completion", function()
