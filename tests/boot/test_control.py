@@ -6,9 +6,10 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
-from moonrise import BINARY, DEADLINE, environment, eventually, run
+from moonrise import BINARY, DEADLINE, environment, eventually, needs_root, run
 
 IDLE = """
     local init = require "moonrise"
@@ -152,8 +153,9 @@ def test_status_says_what_a_service_waits_for(boot):
 def test_it_answers_while_the_container_stops(boot):
     c = until_ready(boot("""
         local init = require "moonrise"
-        init.start { "/bin/sh", "-c", "trap '' TERM; while :; do sleep 1000; done", name = "stubborn" }
+        init.start { "/bin/sh", "-c", "trap '' TERM; echo trapped; while :; do sleep 1000; done", name = "stubborn" }
     """))
+    c.says("trapped")
     c.signal(signal.SIGTERM)
     done = eventually(lambda: c.moonrise("status"), lambda done: "stopping" in done.stdout)
     assert done.returncode == 3
@@ -276,16 +278,17 @@ def test_a_service_is_restarted_from_eval(ready):
 # ---- the command line
 
 
-def test_without_an_init_it_names_the_places(tmp_path):
-    env = {"MOONRISE_RUNDIR": str(tmp_path), "XDG_RUNTIME_DIR": "/nonexistent"}
+def test_without_an_init_it_names_the_places(boot):
+    c = boot(argv=["--", "sleep", "1000"], inside="mount -t tmpfs tmpfs /dev/shm")
+    eventually(lambda: "sleep" in [name for _, _, name in c.processes().values()])
     for word in (["status"], ["eval", "1"], ["repl"]):
-        done = run(*word, env=env)
+        done = c.exec("env", "XDG_RUNTIME_DIR=/nonexistent", BINARY, *word)
         assert done.returncode == 69 and done.stdout == ""
-        assert done.stderr.startswith(f"moonrise: no init answers; tried {tmp_path}/control (No such file or directory)")
-        for place in ("/run/moonrise/control", "/nonexistent/moonrise/control",
-                      f"/dev/shm/moonrise-{os.geteuid()}/control"):
-            assert place in done.stderr
-    done = run("health", env=env)
+        assert done.stderr == f"moonrise: no init answers; tried {c.rundir}/control (No such file or directory), " \
+            "/run/moonrise/control (No such file or directory), " \
+            "/nonexistent/moonrise/control (No such file or directory), " \
+            "/dev/shm/moonrise-0/control (No such file or directory)\n"
+    done = c.moonrise("health")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
 
 
@@ -320,6 +323,22 @@ def test_an_expression_that_is_too_long(ready):
     with dial(ready) as s:
         s.sendall(frame(b"R", b"eval\0" + b" " * (1024 * 1024 - 6) + b"7"))
         assert receive(s) == (b"O", b"7\n") and receive(s) == (b"X", b"\0")
+
+
+@needs_root
+def test_who_may_talk(boot):
+    c = boot(argv=["--reuid=12345", "--regid=12345", "--clear-groups", "/run/moonrise-here", "/run/boot.lua"],
+             program="/usr/bin/setpriv", files={"boot.lua": "local nothing"},
+             inside=f"mount -t tmpfs tmpfs /dev/shm; chmod 755 /run; cp {BINARY} /run/moonrise-here; cp boot.lua /run/boot.lua; cd /")
+
+    def talk(uid):
+        return c.exec("setpriv", f"--reuid={uid}", "--clear-groups", "/run/moonrise-here", "eval", "1 + 1")
+
+    eventually(lambda: talk(12345).stdout, "2\n")
+    assert talk(0).stdout == "2\n"  # root finds an init that runs as another user
+    other = talk(54321)
+    assert other.returncode == 69 and "/dev/shm/moonrise-12345/control (Permission denied)" in other.stderr
+    assert c.stop() == 0
 
 
 # ---- clients that do not play by the rules
@@ -361,7 +380,7 @@ def test_nothing_at_all(ready):
 def test_an_unknown_request(ready):
     with dial(ready) as s:
         s.sendall(frame(b"R", b"dance\0now"))
-        assert receive(s) == (b"E", b"moonrise: this init does not know the request 'dance'\n")
+        assert receive(s) == (b"E", b'moonrise: this init does not know the request "dance"\n')
         assert receive(s) == (b"X", b"\x40")
         s.sendall(frame(b"R", b""))
         assert receive(s)[0] == b"E" and receive(s) == (b"X", b"\x40")
@@ -375,6 +394,7 @@ def test_a_second_request_before_the_first_has_ended(ready):
         assert receive(s) == (b"O", b"begun\n")
         s.sendall(frame(b"R", b"health"))
         assert receive(s) == (b"", b"")
+    ready.says("a control client is turned away: it sent a request before the last one had ended")
     eventually(lambda: evaluate(ready, "visits"), "1\n")
 
 
@@ -382,6 +402,15 @@ def test_an_interrupt_out_of_the_blue(ready):
     with dial(ready) as s:
         s.sendall(frame(b"I") + frame(b"I", b"payload") + frame(b"R", b"health"))
         assert receive(s) == (b"X", b"\0")
+
+
+def test_a_request_of_nothing_but_separators(ready):
+    with dial(ready) as s:
+        for payload in (b"\0" * 1_000_000, b"eval" + b"\0" * 1_000_000, b"status" + b"\0--json" * 100_000):
+            s.sendall(frame(b"R", payload))
+            while receive(s)[0] != b"X":
+                pass
+    assert evaluate(ready, "1 + 1") == "2\n"
 
 
 def test_a_reader_that_does_not_read(ready):
@@ -422,9 +451,10 @@ def test_the_socket_is_gone_afterwards(ready):
 def test_no_client_waits_for_an_engine_that_is_lost(boot):
     c = until_ready(boot("""
         local init = require "moonrise"
-        init.start { sh = "trap 'while ! test -e go; do sleep 1; done; exit' TERM; while :; do sleep 1; done",
+        init.start { sh = "trap 'while ! test -e go; do sleep 1; done; exit' TERM; echo trapped; while :; do sleep 1; done",
           name = "patient" }
     """))
+    c.says("trapped")
     with client(c, "eval", "print 'begun'; init.sleep(1000)") as one:
         assert one.stdout.readline() == "begun\n"
         c.signal(signal.SIGSEGV)
@@ -434,3 +464,22 @@ def test_no_client_waits_for_an_engine_that_is_lost(boot):
     assert "sh" in [name for _, _, name in c.processes().values()]  # the patience is not over yet
     c.write("go", "")
     assert c.wait() == 70
+
+
+def switches(pid):
+    """How often a process has gone to sleep."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(line for line in file if line.startswith("voluntary_ctxt_switches"))
+
+
+def test_silent_clients_do_not_wake_the_init(ready):
+    silent = [dial(ready) for _ in range(10)]
+
+    def rests():
+        before = switches(ready.pid)
+        time.sleep(0.5)
+        return switches(ready.pid) == before
+
+    eventually(rests)
+    for s in silent:
+        s.close()

@@ -132,6 +132,11 @@ def test_it_ends_with_the_init(repl, container):
     assert repl.exitstatus == 69
 
 
+def test_a_paste_of_many_lines(repl):
+    repl.send("sum = 0\r" + "".join(f"sum = sum + {i}\r" for i in range(1, 31)) + "sum\r")
+    repl.expect_exact("\r\n465\r\n")
+
+
 # ---- the editor
 
 
