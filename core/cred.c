@@ -293,8 +293,11 @@ static int fill_caps(cap_t caps, uint64_t keep)
 
 int cred_prepare(struct cred_plan *plan)
 {
-	uint64_t effective = cred_effective();
+	uint64_t effective;
 
+	if (!plan->change_user && !plan->limit_caps)
+		return 0;
+	effective = cred_effective();
 	if (plan->change_user)
 		plan->keep_groups = may_keep_groups(plan, effective);
 	if (!plan->limit_caps)
