@@ -105,6 +105,7 @@ $O/ready: $(DEPS)/ready core/make/flavour
 ifeq ($(LIBC)-$(shell uname -m),musl-x86_64)
 LUA_CFLAGS = -minline-stringops-dynamically
 endif
+LUA_CFLAGS += -DMINSTRTABSIZE=1024 # what our modules need at once
 
 $O/lua/%.o: $O/ready
 	$(call say,CC,$@)

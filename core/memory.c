@@ -17,7 +17,7 @@
 #define SMALL_CLASSES (SMALL_MAX / STEP)
 #define CLASSES (SMALL_CLASSES + 4 * 5)
 
-#define FIRST (256 * 1024) /* what a small boot script needs */
+#define FIRST (192 * 1024) /* what a small boot script needs */
 #define PIECE (64 * 1024)
 
 /* 0: malloc has them all, for ASan to watch. */
