@@ -30,7 +30,9 @@ struct block {
 	struct block *next;
 };
 
-static size_t limit, used, reserve;
+static size_t limit, reserve;
+static size_t used; /* by Lua: this is limited */
+static size_t held; /* pieces and large blocks */
 static volatile sig_atomic_t busy;
 static struct block *free_blocks[CLASSES];
 static char *piece, *piece_end;
@@ -99,15 +101,27 @@ static void split_rest(void)
 	}
 }
 
+/* Free blocks of one class are no help to another, and a script that has met the
+ * limit once must be able to go on; one that fills class after class must not. */
+static bool may_hold(size_t more)
+{
+	size_t most = 2 * (limit + reserve);
+
+	return more <= most && held <= most - more;
+}
+
 static bool new_piece(void)
 {
 	size_t size = piece ? PIECE : FIRST;
 	int populate = piece ? 0 : MAP_POPULATE;
-	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+	char *memory = MAP_FAILED;
 
+	if (may_hold(size))
+		memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
 	if (memory == MAP_FAILED)
 		return false;
+	held += size;
 	split_rest();
 	piece = memory;
 	piece_end = memory + size;
@@ -131,17 +145,31 @@ static void *take(size_t size)
 	return block;
 }
 
+static void *resize_large(void *block, size_t old_size, size_t new_size)
+{
+	void *moved;
+
+	if (new_size > old_size && !may_hold(new_size - old_size))
+		return NULL;
+	moved = realloc(block, new_size);
+	if (moved)
+		held += new_size - old_size;
+	return moved;
+}
+
 static void *new_block(size_t size)
 {
-	return size <= LARGE_MAX ? take(size) : malloc(size);
+	return size <= LARGE_MAX ? take(size) : resize_large(NULL, 0, size);
 }
 
 static void drop_block(void *block, size_t size)
 {
-	if (size > LARGE_MAX)
+	if (size > LARGE_MAX) {
 		free(block);
-	else if (block)
+		held -= size;
+	} else if (size > 0) {
 		give_back(block, size);
+	}
 }
 
 static void *move_block(void *block, size_t old_size, size_t new_size)
@@ -149,7 +177,7 @@ static void *move_block(void *block, size_t old_size, size_t new_size)
 	void *moved;
 
 	if (old_size > LARGE_MAX && new_size > LARGE_MAX)
-		return realloc(block, new_size);
+		return resize_large(block, old_size, new_size);
 	if (old_size <= LARGE_MAX && new_size <= LARGE_MAX &&
 	    class_of(old_size) == class_of(new_size))
 		return block;
@@ -161,9 +189,18 @@ static void *move_block(void *block, size_t old_size, size_t new_size)
 	return moved;
 }
 
+static void *resize(void *block, size_t old_size, size_t new_size)
+{
+	if (new_size == 0) {
+		drop_block(block, old_size);
+		return NULL;
+	}
+	return old_size ? move_block(block, old_size, new_size) : new_block(new_size);
+}
+
 void *memory_allocate(void *data, void *block, size_t old_size, size_t new_size)
 {
-	void *result = NULL;
+	void *result;
 
 	(void)data;
 	if (!block)
@@ -171,13 +208,12 @@ void *memory_allocate(void *data, void *block, size_t old_size, size_t new_size)
 	if (new_size > old_size && new_size - old_size > limit + reserve - used)
 		return NULL;
 	busy = 1;
-	if (new_size == 0)
-		drop_block(block, old_size);
-	else if (old_size == 0)
-		result = new_block(new_size);
-	else
-		result = move_block(block, old_size, new_size);
+	result = resize(block, old_size, new_size);
 	busy = 0;
+	/* Lua counts on it that less is always there: then it stays where it is, and
+	 * will be a small block in the place of a large one. */
+	if (!result && new_size > 0 && new_size < old_size)
+		result = block;
 	if (result || new_size == 0)
 		used += new_size - old_size;
 	return result;

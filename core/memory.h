@@ -10,6 +10,8 @@
 
 #define MEMORY_RESERVE (1UL << 20)
 
+/* What Lua may use; the process may hold up to twice as much in blocks of sizes that
+ * are not wanted any more. */
 void memory_set_limit(size_t bytes);
 size_t memory_limit(void);
 size_t memory_used(void);
