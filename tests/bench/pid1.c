@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs an init as PID 1 of a fresh pid namespace with a /proc of its own:
+/* Runs an init as PID 1 of a fresh pid namespace with a /proc of its own, and a
+ * tmpfs on /run as podman gives:
  *
  *     pid1 start INIT...   whose command is `stay`: prints four figures
  *                          exec to the command's first instruction, TERM to the
@@ -42,8 +43,8 @@ static void become(char **argv, int output, int report)
 	int64_t time;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (mount("proc", "/proc", "proc", 0, NULL))
-		fail("mount /proc");
+	if (mount("proc", "/proc", "proc", 0, NULL) || mount("tmpfs", "/run", "tmpfs", 0, NULL))
+		fail("mount");
 	if (output >= 0)
 		dup2(output, 1);
 	time = now();
