@@ -19,6 +19,7 @@
 #include "ending.h"
 #include "guard.h"
 #include "host.h"
+#include "log.h"
 #include "memory.h"
 
 #include <string.h>
@@ -164,7 +165,19 @@ static int l_termination_log(lua_State *L)
 	return 0;
 }
 
-/* Warnings come in pieces; a whole one becomes an event. */
+/* Lua's own are errors in finalizers, which nobody can catch: they become events.
+ * warn("text") of a script is said; "@on" and the like mean nothing here. */
+static void tell_warning(const char *text, size_t length)
+{
+	static const char own[] = "error in ";
+	struct bind_event event = { .kind = EVENT_WARNING, .text = text, .length = length };
+
+	if (length > strlen(own) && memcmp(text, own, strlen(own)) == 0)
+		(void)bind_push_event(&event);
+	else if (length > 0 && *text != '@')
+		log_line(LEVEL_WARNING, text, length);
+}
+
 void bind_host_warn(void *data, const char *piece, int more)
 {
 	static char text[1024];
@@ -178,8 +191,7 @@ void bind_host_warn(void *data, const char *piece, int more)
 	length += n;
 	if (more)
 		return;
-	(void)bind_push_event(
-		&(struct bind_event){ .kind = EVENT_WARNING, .text = text, .length = length });
+	tell_warning(text, length);
 	length = 0;
 }
 

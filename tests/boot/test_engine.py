@@ -176,6 +176,31 @@ def test_what_could_block_or_end_pid_1_is_absent(boot):
     assert "left: []" in c.err
 
 
+def test_what_a_script_prints_is_a_message(boot):
+    c = boot('''
+        print("printed", 1, nil)
+        io.write("written ", 2, "\\n")
+        io.stderr:write("one"):write("two")
+        warn("@on")
+        warn("mind ", "the gap")
+        require("moonrise").exit(0)
+    ''')
+    assert c.wait() == 0
+    assert c.err.splitlines()[:5] == ["moonrise: printed\t1\tnil", "moonrise: written 2", "moonrise: one",
+                                      "moonrise: two", "moonrise: mind the gap"]
+
+
+def test_printing_never_blocks(boot):
+    """A full pipe that nobody reads: TERM still stops the container."""
+    read, write = os.pipe()
+    c = boot(DAEMON + 'while true do print(("x"):rep(1000)) io.write(("y"):rep(1000)) end', stdout=write, stderr=write)
+    os.close(write)
+    assert os.read(read, 10)
+    eventually(lambda: os.path.exists(c.path("daemon.up")))
+    assert c.stop() == 128 + signal.SIGTERM
+    os.close(read)
+
+
 def test_files_that_would_block_are_refused(boot):
     c = boot('''
         local init = require "moonrise"
