@@ -25,6 +25,7 @@ M.changed = task.condition()
 M.on_over = function() end
 
 local rank = 0 -- how many starts the script has made; stopping goes backwards
+local is_closing = false -- everything is being stopped: nothing starts any more
 
 local Service = { __name = "service" }
 Service.__index = Service
@@ -338,6 +339,7 @@ end
 
 --- Begin to start services, side by side as their order allows.
 function M.begin(services)
+  if is_closing then fault.raise(STATUS.script, "nothing can be started: everything is being stopped") end
   for _, self in ipairs(services) do resolve_names(self) end
   for _, self in ipairs(services) do refuse_cycle(self) end
   rank = rank + 1
@@ -483,6 +485,7 @@ end
 -- @treturn boolean false when one had to be killed
 function M.stop_all()
   local in_time = true
+  is_closing = true
   for level = rank, 1, -1 do
     local stops = {}
     for _, self in ipairs(M.list) do

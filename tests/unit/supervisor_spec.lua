@@ -1,0 +1,165 @@
+-- A random walk over a random graph of services: the real supervisor, scheduler and
+-- state table, on a clock and on processes that exist only here.
+
+local SERVICES, EVENTS = 50, 100000
+
+-- ---- the world: sys.* and moonrise.process on a recorder
+
+local clock
+local running -- process -> true
+
+local function stub(name, value)
+  package.loaded[name] = nil
+  package.preload[name] = function() return value end
+end
+
+local function describe_resume(ok, co, ...)
+  if not ok then return "error", ... end
+  return coroutine.status(co) == "dead" and "done" or "yield", ...
+end
+
+local function resume(co, ...)
+  local results = table.pack(coroutine.resume(co, ...))
+  return describe_resume(results[1], co, table.unpack(results, 2, results.n))
+end
+
+local function make_world()
+  clock, running = 0, {}
+  stub("sys.loop", {
+    now = function() return clock end,
+    wait = function(seconds) clock = clock + (seconds or 0) end,
+    next = function() end,
+  })
+  stub("sys.host", { mode = "boot", resume = resume, raw_resume = resume, close = coroutine.close })
+  stub("sys.log", { line = function() end })
+  stub("sys.proc", { signal = function(name) return 15, name end })
+  stub("moonrise.declaration", {
+    signal = function(name) return name end,
+    check = function(_, options) return options end,
+  })
+  stub("moonrise.process", {
+    spawn = function(options, launch)
+      if math.random() < 0.05 then error("no memory", 0) end
+      local process = { pid = 1, options = options, ended = launch.ended }
+      process.child = {
+        kill = function() process.told = true return true end,
+        kill_group = function() process.told = true return true end,
+      }
+      running[process] = true
+      return process
+    end,
+    run = function() end,
+  })
+  for _, name in ipairs { "task", "supervisor", "service", "fault" } do package.loaded["moonrise." .. name] = nil end
+  return require "moonrise.supervisor", require "moonrise.task"
+end
+
+local function finish(process, how, number)
+  if running[process] then
+    running[process] = nil
+    process.ended(how, number)
+  end
+end
+
+-- ---- the graph
+
+local POLICIES = { "no", "on-failure", "always" }
+
+-- A probe that never answers by itself: the walk says when it is ready.
+local function probe()
+  local self = {}
+  function self.wait() while not self.is_ready do require("moonrise.task").sleep(0.5) end end
+  function self.describe() return "waited" end
+  return self
+end
+
+local function declare_all(supervisor)
+  local services = {}
+  for i = 1, SERVICES do
+    local options = {
+      name = "s" .. i, after = {}, requires = {}, start_timeout = 20, essential = false,
+      restart = { when = POLICIES[math.random(3)], backoff = { first = 0.1, factor = 2, max = 5 }, interval = 10,
+        burst = math.random(2) == 1 and 3 or nil },
+      ready = math.random(2) == 1 and probe() or nil,
+    }
+    for _ = 1, i > 1 and math.random(0, 3) or 0 do
+      local list = math.random(2) == 1 and options.after or options.requires
+      list[#list + 1] = "s" .. math.random(i - 1)
+    end
+    services[i] = supervisor.declare(options)
+  end
+  return services
+end
+
+-- ---- the invariants
+
+local IS_UP = { ready = true, reloading = true }
+local HAS_PROCESS = { starting = true, ready = true, reloading = true, stopping = true }
+
+local function check(services, seen)
+  for _, service in ipairs(services) do
+    assert((service.process ~= nil) == (HAS_PROCESS[service.state] == true),
+      service.name .. " is " .. service.state .. " and has " .. (service.process and "a" or "no") .. " process")
+    if service.starts > (seen[service] or 0) then -- it has just been started
+      seen[service] = service.starts
+      if service.restarts == 0 then
+        for _, other in ipairs(service.after) do
+          assert(IS_UP[other.state] or other.starts > 0, service.name .. " was started before " .. other.name)
+        end
+      end
+    end
+  end
+end
+
+-- ---- the walk
+
+local function pick(list) return list[math.random(#list)] end
+
+local function process_of(service)
+  return service.process and running[service.process] and service.process
+end
+
+-- Each does one thing to one service, as the world or a person would.
+local STEPS = {
+  function(service) if process_of(service) then finish(service.process, "exited", math.random(0, 1)) end end,
+  function(service) if process_of(service) then finish(service.process, "killed", 9) end end,
+  function(service) if service.options.ready then service.options.ready.is_ready = true end end,
+  function(service) if service.options.ready then service.options.ready.is_ready = math.random(2) == 1 end end,
+  function() clock = clock + math.random() * 3 end,
+  function(service, _, task) task.spawn("start", function() pcall(service.start, service) end) end,
+  function(service, _, task) task.spawn("stop", service.stop, service) end,
+  function(service, _, task) task.spawn("restart", function() pcall(service.restart, service) end) end,
+  function(service, supervisor) supervisor.fire(service, "hung") end,
+  -- What was told to stop does so, sooner or later.
+  function(service) local p = process_of(service) if p and p.told then finish(p, "exited", 0) end end,
+}
+
+describe("a random walk over a random graph", function()
+  it("never breaks the order, and everything stops", function()
+    local seed = tonumber(os.getenv("SEED")) or 1 -- SEED=N walks elsewhere
+    math.randomseed(seed)
+    local supervisor, task = make_world()
+    local services, seen, steps, stopped = declare_all(supervisor), {}, 0, false
+    task.spawn("start", function() supervisor.begin(services) end)
+    local ok, err = pcall(task.run, function()
+      check(services, seen)
+      if steps < EVENTS then
+        steps = steps + 1
+        pick(STEPS)(pick(services), supervisor, task)
+        task.spawn("turn", function() end) -- the next turn comes at once
+      elseif not stopped then
+        stopped = true
+        task.spawn("stop", supervisor.stop_all).on_end = function() stopped = "all" end
+      else
+        for process in pairs(running) do if process.told then finish(process, "exited", 0) end end
+      end
+      return stopped == "all"
+    end)
+    assert(ok, ("SEED=%d: %s"):format(seed, tostring(err)))
+    for _, service in ipairs(services) do
+      local is_down = service.state == "stopped" or service.state == "failed"
+      assert(is_down, ("SEED=%d: %s is %s"):format(seed, service.name, service.state))
+    end
+    assert.is_nil(next(running))
+  end)
+end)
