@@ -150,6 +150,36 @@ def test_status_says_what_a_service_waits_for(boot):
     assert late.split()[1] == "waiting" and late.endswith("waits for slow")
 
 
+def test_status_says_how_a_service_ended(boot):
+    c = until_ready(boot("""
+        local init = require "moonrise"
+        init.start { "/bin/sleep", "1000", name = "sleeper", essential = false,
+          restart = { when = "always", backoff = { first = "1h", max = "1h" } } }
+    """))
+    evaluate(c, "services.sleeper:signal('KILL')")
+    done = eventually(lambda: c.moonrise("status"), lambda done: "backoff" in done.stdout)
+    assert done.returncode == 0
+    line = done.stdout.splitlines()[2]
+    assert line.startswith("sleeper  backoff") and line.endswith("-    1         was killed by KILL")
+    (service,) = json.loads(c.moonrise("status", "--json").stdout)["services"]
+    assert service["last_exit"] == {"how": "killed", "number": 9, "status": 137}
+    assert "pid" not in service and service["restarts"] == 1
+
+
+def test_status_of_a_boot_that_failed_and_is_held(boot):
+    c = boot("error 'oh dear'", env={"MOONRISE_HOLD": "1"})
+    done = eventually(lambda: c.moonrise("status"), lambda done: "failed" in done.stdout)
+    assert done.returncode == 3
+    assert done.stdout.startswith("container: failed for ") and "boot.lua:1: oh dear)" in done.stdout
+    assert c.moonrise("health").stderr.startswith("not ready: failed for ")
+    assert evaluate(c, "1 + 1") == "2\n"
+
+
+def test_times_are_for_people(ready):
+    assert evaluate(ready, "local t = require 'moonrise.status'.time return t(0.9), t(123), t(3600), t(90061), t(86401)") \
+        == "0s\n2min 3s\n1h\n1d 1h\n1d\n"
+
+
 def test_it_answers_while_the_container_stops(boot):
     c = until_ready(boot("""
         local init = require "moonrise"
