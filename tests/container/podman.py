@@ -122,7 +122,7 @@ class Container:
     def kill(self, signal):
         podman("kill", "--signal", signal, self.name, check=True)
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=90):
         """As `podman stop`; the exit status."""
         podman("stop", "--time", str(timeout), self.name, check=True, timeout=timeout + DEADLINE)
         return self.wait()

@@ -36,10 +36,23 @@ def certificate(address, port=443):
     return ssl.get_server_certificate((address, port))
 
 
+PATIENT = {"STOP_TIMEOUT": "60s"}  # a slow machine is no failed test
+
+
+@pytest.fixture
+def start(container, httpd_image):
+    """Run a container of the image, with a volume of its own unless it is given one."""
+
+    def run(env=None, **options):
+        return container(httpd_image, env={**PATIENT, **(env or {})}, **{"volume": True, **options})
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def httpd(httpd_image):
     """One container for all tests that leave it as it is."""
-    one = Container(httpd_image, volume=True)
+    one = Container(httpd_image, volume=True, env=PATIENT)
     try:
         yield one.wait_ready()
     finally:
@@ -99,8 +112,8 @@ def test_repl_through_a_terminal(httpd):
         os.close(client)
 
 
-def test_hangup_reloads_gracefully(container, httpd_image):
-    c = container(httpd_image, volume=True).wait_ready()
+def test_hangup_reloads_gracefully(start):
+    c = start().wait_ready()
     pid = c.pid_of("httpd")
     c.exec("sh", "-c", "echo 'Alias /added /etc/debian_version' > /etc/apache2/conf-enabled/added.conf;"
            "echo '<Location /added>\nRequire all granted\n</Location>' >> /etc/apache2/conf-enabled/added.conf",
@@ -111,8 +124,8 @@ def test_hangup_reloads_gracefully(container, httpd_image):
     assert c.pid_of("httpd") == pid
 
 
-def test_hangup_with_a_broken_configuration_changes_nothing(container, httpd_image):
-    c = container(httpd_image, volume=True).wait_ready()
+def test_hangup_with_a_broken_configuration_changes_nothing(start):
+    c = start().wait_ready()
     c.exec("sh", "-c", "echo Nonsense > /etc/apache2/conf-enabled/broken.conf", check=True)
     c.kill("HUP")
     c.says("Invalid command 'Nonsense'")
@@ -136,11 +149,11 @@ def refuses_connections(address):
     return False
 
 
-def test_stop_lets_an_open_request_finish(container, httpd_image):
-    c = container(httpd_image, volume=True, env={"STOP_GRACE": "60s"}).wait_ready()
+def test_stop_lets_an_open_request_finish(start):
+    c = start().wait_ready()
     connection, start = start_slow_download(c)
     address = c.address
-    stopping = threading.Thread(target=c.stop, args=(90,))
+    stopping = threading.Thread(target=c.stop)
     stopping.start()
     try:
         eventually(lambda: refuses_connections(address))
@@ -158,8 +171,8 @@ def test_stop_lets_an_open_request_finish(container, httpd_image):
     assert c.wait() == 0
 
 
-def test_resize_of_the_terminal_does_not_stop_it(container, httpd_image):
-    c = container(httpd_image, volume=True, terminal=True, env={"MOONRISE_LOG_LEVEL": "debug"}).wait_ready()
+def test_resize_of_the_terminal_does_not_stop_it(start):
+    c = start(terminal=True, env={"MOONRISE_LOG_LEVEL": "debug"}).wait_ready()
     for rows in 30, 40, 50:
         set_window_size(c.terminal, rows, 100)
         os.killpg(c.process.pid, signal.SIGWINCH)
@@ -170,14 +183,14 @@ def test_resize_of_the_terminal_does_not_stop_it(container, httpd_image):
     assert c.wait() == 0
 
 
-def test_a_killed_httpd_is_no_success(container, httpd_image):
-    c = container(httpd_image, volume=True).wait_ready()
+def test_a_killed_httpd_is_no_success(start):
+    c = start().wait_ready()
     c.exec("kill", "-9", str(c.pid_of("httpd")), check=True)
     assert c.wait() == 137
 
 
-def test_a_killed_httpd_is_restarted_if_wanted(container, httpd_image):
-    c = container(httpd_image, volume=True, env={"RESTART": "always"}).wait_ready()
+def test_a_killed_httpd_is_restarted_if_wanted(start):
+    c = start(env={"RESTART": "always"}).wait_ready()
     first = c.pid_of("httpd")
     c.exec("kill", "-9", str(first), check=True)
     eventually(lambda: c.service("httpd"), lambda s: s.get("state") == "ready" and s.get("pid") not in (None, first))
@@ -185,8 +198,8 @@ def test_a_killed_httpd_is_restarted_if_wanted(container, httpd_image):
     assert c.stop() == 0
 
 
-def test_the_certificate_is_made_exactly_once(container, httpd_image):
-    c = container(httpd_image, volume=True, env={"SERVER_NAME": "www.example.test"}).wait_ready()
+def test_the_certificate_is_made_exactly_once(start):
+    c = start(env={"SERVER_NAME": "www.example.test"}).wait_ready()
     first = certificate(c.address)
     text = c.exec("openssl", "x509", "-noout", "-subject", "-ext", "subjectAltName", "-in", "/data/tls/server.crt")
     assert "www.example.test" in text.stdout
@@ -196,45 +209,44 @@ def test_the_certificate_is_made_exactly_once(container, httpd_image):
     assert certificate(c.address) == first
 
 
-def test_a_certificate_of_ones_own(container, httpd_image):
-    c = container(httpd_image, volume=True).wait_ready()
+def test_a_certificate_of_ones_own(start):
+    c = start().wait_ready()
     c.exec("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mine", "-keyout",
            "/data/mine.key", "-out", "/data/mine.crt", check=True)
     mine = c.exec("cat", "/data/mine.crt").stdout
-    other = container(httpd_image, options=["--volume", f"{c.volume}:/data"],
-                      env={"TLS_CERTIFICATE": "/data/mine.crt", "TLS_KEY": "/data/mine.key"})
-    c.stop()
-    other.wait_ready()
+    assert c.stop() == 0
+    other = start(volume=False, options=["--volume", f"{c.volume}:/data"],
+                  env={"TLS_CERTIFICATE": "/data/mine.crt", "TLS_KEY": "/data/mine.key"}).wait_ready()
     assert certificate(other.address).split() == mine.split()
-    other.remove()
 
 
-def test_without_tls(container, httpd_image):
-    c = container(httpd_image, volume=True, env={"TLS": "no"}).wait_ready()
+def test_without_tls(start):
+    c = start(env={"TLS": "no"}).wait_ready()
     assert get(c.address)[0] == 200
     with pytest.raises(OSError):
         socket.create_connection((c.address, 443), timeout=5)
     assert c.exec("ls", "/data/tls").stdout == ""
 
 
-def test_the_limits_of_workers_are_httpds(container, httpd_image):
-    c = container(httpd_image, volume=True, env={"PROCESSES": "2", "THREADS": "3"}).wait_ready()
+def test_the_limits_of_workers_are_httpds(start):
+    c = start(env={"PROCESSES": "2", "THREADS": "3"}).wait_ready()
     assert re.search(r"^MaxRequestWorkers +6$", c.exec("cat", "/data/run/site.conf").stdout, re.MULTILINE)
 
 
-def test_a_stale_pid_file_is_removed(container, httpd_image):
-    c = container(httpd_image, volume=True).wait_ready()
+def test_a_stale_pid_file_is_removed(start):
+    c = start().wait_ready()
     podman("kill", "--signal", "KILL", c.name, check=True)
     assert c.wait() == 137
-    podman("run", "--rm", "--ulimit", "host", "--volume", f"{c.volume}:/data", "--entrypoint", "sh", httpd_image, "-c",
-           "echo 1 > /data/run/httpd.pid", check=True)
+    path = podman("volume", "inspect", "--format", "{{.Mountpoint}}", c.volume, check=True).stdout.strip()
+    with open(path + "/run/httpd.pid", "w", encoding="ascii") as file:
+        file.write("1\n")
     c.start()
     c.wait_ready()
     assert get(c.address)[0] == 200
 
 
-def test_the_users_page_stays(container, httpd_image):
-    c = container(httpd_image, volume=True).wait_ready()
+def test_the_users_page_stays(start):
+    c = start().wait_ready()
     c.exec("sh", "-c", "echo mine > /data/site/index.html", check=True)
     assert c.stop() == 0
     c.start()
@@ -242,15 +254,15 @@ def test_the_users_page_stays(container, httpd_image):
     assert get(c.address)[1] == "mine\n"
 
 
-def test_a_read_only_root(container, httpd_image):
-    c = container(httpd_image, volume=True, options=["--read-only"]).wait_ready()
+def test_a_read_only_root(start):
+    c = start(options=["--read-only"]).wait_ready()
     assert get(c.address)[0] == 200
     assert c.stop() == 0
 
 
 @pytest.mark.parametrize("more", [[], ["--read-only"], ["--read-only", "--read-only-tmpfs=false"]])
-def test_any_uid_without_capabilities(container, httpd_image, more):
-    c = container(httpd_image, volume=True, env={"HTTP_PORT": "8080", "HTTPS_PORT": "8443"},
+def test_any_uid_without_capabilities(start, more):
+    c = start(env={"HTTP_PORT": "8080", "HTTPS_PORT": "8443"},
                   options=["--user", "12345:0", "--cap-drop", "all", "--security-opt", "no-new-privileges", *more])
     c.wait_ready()
     assert get(c.address, port=8080)[0] == 200
@@ -259,8 +271,8 @@ def test_any_uid_without_capabilities(container, httpd_image, more):
     assert c.stop() == 0
 
 
-def test_wrong_settings_are_all_listed(container, httpd_image):
-    c = container(httpd_image, volume=True, env={"HTTP_PORT": "0", "TLS": "perhaps", "PROCESSES": "none"})
+def test_wrong_settings_are_all_listed(start):
+    c = start(env={"HTTP_PORT": "0", "TLS": "perhaps", "PROCESSES": "none"})
     assert c.wait() == 78
     for name in "HTTP_PORT", "TLS", "PROCESSES":
         assert name in c.log
