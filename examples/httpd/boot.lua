@@ -44,15 +44,13 @@ local apache = { -- what /etc/apache2/envvars is elsewhere
   APACHE_RUN_USER = "www-data", APACHE_RUN_GROUP = "www-data",
   APACHE_RUN_DIR = run, APACHE_PID_FILE = run .. "/httpd.pid", APACHE_LOG_DIR = data:path("logs"),
 }
-local httpd = init.start {
+init.start {
   "apache2", "-DFOREGROUND", name = "httpd", env = apache,
   ready = probe.http("http://127.0.0.1:" .. cfg.HTTP_PORT .. "/", { status = { 200, 301, 302, 401, 403, 404 } }),
   stop = { signal = "WINCH", grace = cfg.STOP_TIMEOUT }, -- WINCH: finish open requests first
-  reload = { signal = "USR1" },
+  reload = function(httpd) -- HUP; httpd ends when it can't read its configuration, so that is tried first
+    init.run { "apache2", "-t", name = "httpd", env = apache }
+    httpd:signal("USR1")
+  end,
   restart = cfg.RESTART,
 }
-
-init.on("HUP", function() -- httpd ends when it can't read its configuration
-  init.run { "apache2", "-t", name = "httpd", env = apache }
-  httpd:reload()
-end)
