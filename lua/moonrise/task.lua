@@ -119,11 +119,22 @@ local function make_ready(task, ...)
   queue[tail] = task
 end
 
--- Let a parked task go on; park() returns the values. A wake that comes too late,
--- when the task has gone on to wait for something else, does nothing: each wait
--- has its own ticket.
+-- Let a task go on from the wait that has this ticket; park() returns the values.
+-- A ticket is good once: a wake that comes too late does nothing. One that comes
+-- early, because the task was preempted on its way into the wait, is kept.
 local function wake(task, ticket, ...)
-  if task.parked and task.ticket == ticket then make_ready(task, ...) end
+  if task.ticket ~= ticket then return end
+  task.ticket = ticket + 1
+  if task.parked then
+    make_ready(task, ...)
+  else
+    task.woken = pack(...)
+  end
+end
+
+local function leave_wait(task, why)
+  task.ticket, task.woken, task.cancelling = task.ticket + 1, nil, false
+  error(why, 0)
 end
 
 -- Suspend the running task until wake() or `deadline` (loop.now()); then it
@@ -134,18 +145,11 @@ local function park(deadline)
   if not isyieldable() then
     error("nothing can wait here: inside the callback of a sort, a gsub or a finalizer", 3)
   end
-  if task.cancelling then
-    task.cancelling = false
-    error(CANCELLED, 0)
-  end
-  local ticket = task.ticket + 1
-  task.ticket, task.parked = ticket, true
+  if task.cancelling then leave_wait(task, CANCELLED) end
+  local ticket = task.ticket
   local _ <close> = deadline and M.at(deadline, function() wake(task, ticket, nil, "timeout") end)
   return (function(...)
-    if task.cancelling then
-      task.cancelling = false
-      error(CANCELLED, 0)
-    end
+    if task.cancelling then leave_wait(task, CANCELLED) end
     return ...
   end)(yield(WAIT))
 end
@@ -187,6 +191,12 @@ local function step(task)
     make_ready(task)
   elseif result[2] ~= WAIT then -- a bare coroutine.yield(): let the others run
     make_ready(task)
+  elseif task.woken then
+    local woken = task.woken
+    task.woken = nil
+    make_ready(task, unpack(woken, 1, woken.n))
+  else
+    task.parked = true
   end
 end
 
@@ -255,7 +265,7 @@ function M.condition() return setmetatable({ waiting = {} }, Condition) end
 function Condition:wait(timeout)
   local task = current
   local _ <close> = setmetatable({}, { __close = function() self.waiting[task] = nil end })
-  if task then self.waiting[task] = task.ticket + 1 end
+  if task then self.waiting[task] = task.ticket end
   return park(timeout and loop.now() + timeout)
 end
 
@@ -273,14 +283,14 @@ function M.sleep(seconds) park(loop.now() + seconds) end
 
 --- Let the others run.
 function M.yield()
-  make_ready(current)
+  wake(current, current.ticket)
   yield(WAIT)
 end
 
 local function wait_for(mode)
   return function(fd, timeout)
     local task, token = current, loop.watch(fd, mode)
-    watched[token] = { task = task, ticket = task.ticket + 1 }
+    watched[token] = { task = task, ticket = task.ticket }
     local _ <close> = setmetatable({}, {
       __close = function()
         watched[token] = nil
