@@ -10,8 +10,8 @@
  *     termination_log(text) the last word in /dev/termination-log, where that exists
  *
  * Pre-emption: the tick of guard.c finds that a slice is over and sets a count
- * hook on the running thread; at its next instruction the hook yields. So the
- * running thread must be known at all times, and whatever resumes or closes a
+ * hook on the running thread; at the script's next instruction the hook yields. So
+ * the running thread must be known at all times, and whatever resumes or closes a
  * coroutine comes through here. Where a thread can't yield (the callback of
  * table.sort), it runs on, and is broken off with an error when the patience is
  * over: at every instruction, so that pcall can't hold it. */
@@ -24,14 +24,33 @@
 
 #include <string.h>
 
+#define OURS_COUNT 100 /* instructions of our modules until the hook looks again */
+
 static lua_State *volatile running;
 static bool preempted;
 static unsigned closing; /* to-be-closed variables run: no yield out of these */
 
+/* Between an event and the wait for it (`if not done then condition:wait() end`)
+ * our modules rely on nothing else running, as in any cooperative scheduler. So
+ * they are suspended only where they call a script's function, or when they
+ * compute for long. */
+static bool is_ours(lua_State *L, lua_Debug *activation)
+{
+	lua_getinfo(L, "S", activation);
+	return strncmp(activation->source, "@moonrise/", 10) == 0;
+}
+
 static void end_slice(lua_State *L, lua_Debug *activation)
 {
-	(void)activation;
 	guard_alive();
+	if (!guard_over()) { /* of an earlier slice: the thread waited before it came */
+		lua_sethook(L, NULL, 0, 0);
+		return;
+	}
+	if (!guard_late() && is_ours(L, activation)) {
+		lua_sethook(L, end_slice, LUA_MASKCOUNT, OURS_COUNT);
+		return;
+	}
 	if (lua_isyieldable(L) && !closing) {
 		lua_sethook(L, NULL, 0, 0);
 		preempted = true;

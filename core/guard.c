@@ -14,11 +14,12 @@
 
 /* Ticks come this often while the CPU is used; a slice ends at the second. */
 #define TICK_NS (5 * NSEC_PER_MSEC)
+#define LATE_NS (100 * NSEC_PER_MSEC)
 #define PATIENCE_NS (1 * NSEC_PER_SEC)
 #define STUCK_NS (2 * NSEC_PER_SEC)
 
 static sigjmp_buf escape;
-static volatile sig_atomic_t can_escape, paused, over, overdue;
+static volatile sig_atomic_t can_escape, paused, over, late, overdue;
 static volatile unsigned slice;
 static const char *volatile lost;
 static void (*overrun)(void);
@@ -75,6 +76,7 @@ static void tick(int signal, siginfo_t *info, void *context)
 		begin(now);
 		return;
 	}
+	late = now - slice_start > LATE_NS;
 	overdue = now - slice_start > PATIENCE_NS;
 	if (now - last_alive > STUCK_NS && !memory_busy())
 		guard_give_up("a C function or a finalizer does not return");
@@ -154,7 +156,7 @@ const char *guard_call(void (*call)(void *data), void *data)
 void guard_new_slice(void)
 {
 	slice = slice + 1;
-	over = overdue = 0;
+	over = late = overdue = 0;
 }
 
 void guard_pause(void)
@@ -176,6 +178,11 @@ void guard_alive(void)
 bool guard_over(void)
 {
 	return over;
+}
+
+bool guard_late(void)
+{
+	return late;
 }
 
 bool guard_overdue(void)

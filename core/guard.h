@@ -34,9 +34,11 @@ void guard_resume(void);
 /* The hook has run, so the code that runs is not stuck. */
 void guard_alive(void);
 
-/* true when the slice is over; and when that is so long ago that code which can't
- * be suspended must be broken off. */
+/* true when the slice is over; when that is so long ago that our own Lua code is
+ * suspended like a script's; and when code which can't be suspended must be
+ * broken off. */
 bool guard_over(void);
+bool guard_late(void);
 bool guard_overdue(void);
 
 #endif
