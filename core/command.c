@@ -284,9 +284,9 @@ static void prepare(void)
 {
 	signal_take(arrived);
 	if (options->death_signal)
-		(void)prctl(PR_SET_PDEATHSIG, options->death_signal);
+		(void)prctl(PR_SET_PDEATHSIG, options->death_signal, 0, 0, 0);
 	if (options->subreaper)
-		(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (!orphans_come_to_us())
 		say(VOICE_NO_REAPER, 0, 0);
 	if (options->warn_reaped || options->verbosity > options->voice->verbosity)

@@ -110,7 +110,7 @@ static int become_init(void)
 
 	if (r >= 0)
 		r = signal_init(signal_arrived);
-	if (r >= 0 && getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+	if (r >= 0 && getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = -errno;
 	return r;
 }
