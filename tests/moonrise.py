@@ -185,13 +185,16 @@ class Container:
 
     def says(self, text, deadline=DEADLINE):
         """Wait until `text` is in what came out (of stdout or stderr)."""
-        return eventually(lambda: self.out + self.err, lambda said: text in said, deadline)
+        eventually(lambda: text in self.out + self.err or not any(r and r.is_alive() for r in self._readers),
+                   deadline=deadline)
+        assert text in self.out + self.err
 
     # ---- processes
 
     @property
     def pid(self):
         """PID 1, as it is called outside."""
+        assert self.process.poll() is None, "the container has ended"
         task = self.process.pid
         return eventually(lambda: int(_read(f"/proc/{task}/task/{task}/children").split()[0]))
 
