@@ -114,15 +114,15 @@ end
 
 -- Events -----------------------------------------------------------------------------
 
-local function run_handler(name, f)
-  task.spawn("on " .. name, f).on_end = function(_, ok, err)
+local function run_handler(name, f, ...)
+  task.spawn("on " .. name, f, ...).on_end = function(_, ok, err)
     if not ok and not task.is_cancelled(err) then log.line("error", ("on %s: %s"):format(name, err)) end
   end
 end
 
 local function reload_all()
   for _, service in ipairs(supervisor.list) do
-    if service.options.reload and service.state == "ready" then service:reload() end
+    if service.options.reload and service.state == "ready" then run_handler("HUP", service.reload, service) end
   end
 end
 

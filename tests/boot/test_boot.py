@@ -203,9 +203,13 @@ def test_a_handler_of_the_script_acts_on_a_signal(boot):
     assert c.stop() == 0
 
 
-def test_hup_reloads_the_services_that_can(boot):
-    c = boot(SERVICE + '''
-        daemon("one", { sh = "trap 'echo again' USR1; echo up; while :; do sleep 0.1; done", reload = { signal = "USR1" } })
+@pytest.mark.parametrize("how", [
+    '{ signal = "USR1" }',
+    'function(service) init.run { "true" } service:signal("USR1") end',
+])
+def test_hup_reloads_the_services_that_can(boot, how):
+    c = boot(SERVICE + f'''
+        daemon("one", {{ sh = "trap 'echo again' USR1; echo up; while :; do sleep 0.1; done", reload = {how} }})
         init.log("notice", "booted")
     ''')
     c.says("one: up")
