@@ -71,7 +71,7 @@ function M.work(what, path, ...)
     table.move({ "--fence", volume }, 1, 2, #command + 1, command)
   end
   table.move({ ... }, 1, select("#", ...), #command + 1, command)
-  local result = require("moonrise.process").run(command)
+  local result = require("moonrise.run").run(command)
   if result.status ~= 0 then fail_work(what, path, result.stderr) end
   return result.stdout
 end

@@ -6,7 +6,6 @@ local proc = require "sys.proc"
 local host = require "sys.host"
 local boot = require "moonrise.boot"
 local fault = require "moonrise.fault"
-local process = require "moonrise.process"
 local supervisor = require "moonrise.supervisor"
 local task = require "moonrise.task"
 
@@ -17,7 +16,7 @@ local STATUS = fault.STATUS
 local function seconds(value, what) return require("moonrise.duration").seconds(value, what) end
 
 --- Run a command to completion.
-M.run = process.run
+function M.run(options) return require("moonrise.run").run(options) end
 
 --- Declare a service without starting it.
 function M.service(options) return supervisor.declare(options) end

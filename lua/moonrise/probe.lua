@@ -187,14 +187,14 @@ end
 --- A command that exits with 0 (or what its `ok` says). Takes the options of init.run;
 -- its output is not logged.
 function M.command(options)
-  local process = require "moonrise.process"
+  local run = require("moonrise.run").run
   local name = type(options) == "table" and options[1] or "?"
   local copy = setmetatable({}, nil)
   for key, value in pairs(type(options) == "table" and options or {}) do copy[key] = value end
   copy.stdout, copy.stderr = copy.stdout or "capture", copy.stderr or "capture"
   copy.timeout = copy.timeout or 10
   return probe("the command " .. tostring(copy.name or name), function()
-    local ok, err = pcall(process.run, copy)
+    local ok, err = pcall(run, copy)
     if task.is_cancelled(err) then error(err, 0) end
     return ok, not ok and (err.message or tostring(err)) or nil
   end)

@@ -1,4 +1,4 @@
---- Processes: the options that run, start and service share, and run itself.
+--- Processes: the options that run, start and service share, and how they start.
 -- The options become a plan for sys.proc.spawn; everything that can be wrong with
 -- them is found before a process exists.
 -- @module moonrise.process
@@ -9,12 +9,10 @@ local log = require "sys.log"
 local fault = require "moonrise.fault"
 local strict = require "moonrise.strict"
 local task = require "moonrise.task"
-local host = require "sys.host"
 
 local M = {}
 
 local STATUS = fault.STATUS
-local CAPTURE_LIMIT = 16 << 20 -- bytes of one captured stream
 
 -- Options ----------------------------------------------------------------------
 
@@ -112,81 +110,14 @@ local function environment_list(env)
   return list
 end
 
--- The account that a process is to have: nil when it keeps ours.
-local function account(options)
-  if not (options.user or options.group or options.groups) then return nil end
-  local cred = require "sys.cred"
-  local user = { uid = cred.uid(), gid = cred.gid(), groups = {} }
-  if options.user then
-    user = cred.user(options.user)
-    if not user and math.type(options.user) == "integer" then
-      user = { uid = options.user, gid = options.user, groups = {} }
-    elseif not user then
-      fault.raise(STATUS.script, "cannot start %s: there is no user '%s'", options.name, options.user)
-    end
-  end
-  local function gid_of(group)
-    local gid = cred.group(group) or math.tointeger(group)
-    return gid or fault.raise(STATUS.script, "cannot start %s: there is no group '%s'", options.name, group)
-  end
-  if options.group then
-    user.gid = gid_of(options.group)
-    user.groups = { user.gid }
-  end
-  if options.groups then
-    user.groups = { user.gid }
-    for _, group in ipairs(options.groups) do user.groups[#user.groups + 1] = gid_of(group) end
-  end
-  return user
-end
+-- Who it is and what it may: most processes are and may what we are and may.
+local RIGHTS = { "user", "group", "groups", "umask", "limits", "caps" }
 
--- A string, since 022 is twenty-two in Lua.
-local function umask_of(options)
-  local umask = options.umask
-  if not umask then return nil end
-  return umask:find("^[0-7]+$") and #umask <= 4 and tonumber(umask, 8)
-    or fault.raise(STATUS.script, "'umask' of %s is \"%s\"; it takes octal digits such as \"022\"", options.name, umask)
-end
-
-local LIMITS = {}
-for name in ([[
-  as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
-]]):gmatch "%a+" do LIMITS[name] = true end
-
--- limits = { nofile = 1024 } or { nofile = { 1024, 4096 } } or "infinity".
-local function limits_of(options)
-  if not options.limits then return nil end
-  local result = {}
-  for name, value in pairs(options.limits) do
-    if not LIMITS[name] then
-      fault.raise(STATUS.script, "'limits' of %s has '%s', which is no limit%s", options.name, tostring(name),
-        require("moonrise.nearest").hint(tostring(name), LIMITS))
-    end
-    local pair = type(value) == "table" and value or { value, value }
-    local both = {}
-    for i = 1, 2 do
-      local amount = pair[i] == "infinity" and -1 or math.tointeger(pair[i])
-      if not amount and type(pair[i]) == "string" then
-        amount = require("moonrise.duration").bytes(pair[i], ("'%s' in 'limits' of %s"):format(name, options.name))
-      end
-      both[i] = amount or fault.raise(STATUS.script,
-        "'%s' in 'limits' of %s is %s; it takes a number, \"infinity\" or { soft, hard }",
-        tostring(name), options.name, strict.describe(pair[i]))
-    end
-    result[name] = both
+local function rights_of(options)
+  for _, name in ipairs(RIGHTS) do
+    if options[name] ~= nil then return require("moonrise.rights").of(options) end
   end
-  return result
-end
-
--- A process can't be given what its init has not.
-local function caps_of(options)
-  for _, name in ipairs(options.caps or {}) do
-    if not require("moonrise.caps").has(name) then
-      fault.raise(STATUS.script, "cannot start %s: the container itself has no capability '%s' to give",
-        options.name, name)
-    end
-  end
-  return options.caps
+  return {}
 end
 
 local ENOENT = 2
@@ -318,8 +249,8 @@ end
 -- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
 function M.spawn(options, launch)
-  local user = account(options)
-  local env = environment(options, user)
+  local rights = rights_of(options)
+  local env = environment(options, rights.user)
   for name, value in pairs(launch.env or {}) do env[name] = value end
   local path = find(options, env)
   local fds <close> = setmetatable({}, { __close = close_all })
@@ -336,9 +267,9 @@ function M.spawn(options, launch)
   if launch.listen and launch.listen[1] then pass_listen(launch, env, given) end
   local child, reason, _, stage = proc.spawn {
     name = options.name, path = path, argv = argv, env = environment_list(env), cwd = options.cwd,
-    umask = umask_of(options), nice = options.nice, oom_score = options.oom_score, limits = limits_of(options),
-    uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
-    caps = caps_of(options), no_new_privs = options.no_new_privs, tty = options.tty,
+    umask = rights.umask, nice = options.nice, oom_score = options.oom_score, limits = rights.limits,
+    uid = rights.uid, gid = rights.gid, groups = rights.groups, caps = rights.caps,
+    no_new_privs = options.no_new_privs, tty = options.tty,
     sweep = launch.sweep, fds = given, own_pid = launch.own_pid,
   }
   if not child then
@@ -359,109 +290,6 @@ function M.spawn(options, launch)
     end
   end
   return process
-end
-
--- run ----------------------------------------------------------------------------
-
-local function read_all(name, stream, fd)
-  local parts, size = {}, 0
-  while true do
-    local data, _, errno = fd:read(65536)
-    if data == "" then break end
-    if data then
-      parts[#parts + 1], size = data, size + #data
-      if size > CAPTURE_LIMIT then
-        fault.raise(STATUS.script, "%s wrote more than 16M to its captured %s; send it to a file or to the log",
-          name, stream)
-      end
-    elseif errno then
-      task.readable(fd)
-    end
-  end
-  fd:close()
-  return table.concat(parts)
-end
-
--- What has been logged of a stream. The process has ended, but a daemon that it
--- left behind may keep the pipe open, so this does not wait for its end for long.
-local function logged(relay)
-  if not relay then return "" end
-  for _ = 1, 20 do
-    if relay:drained() then break end
-    task.sleep(0.002)
-  end
-  return relay:tail()
-end
-
-local function how_it_ended(name, result)
-  if result.signal then return ("%s was killed by signal %s"):format(name, result.signal) end
-  return ("%s failed with exit status %d"):format(name, result.status)
-end
-
-local function last_lines(text)
-  local lines = {}
-  for line in text:gmatch("[^\n]+") do
-    lines[#lines + 1] = line
-    if #lines > 5 then table.remove(lines, 1) end
-  end
-  return #lines > 0 and ":\n  " .. table.concat(lines, "\n  ") or ""
-end
-
-local function is_ok(result, ok)
-  if result.signal then return false end
-  for _, status in ipairs(ok or { 0 }) do
-    if status == result.status then return true end
-  end
-  return false
-end
-
---- Run a command to completion. See moonrise-boot(5).
--- @tparam table options argv and options
--- @treturn table result: status, signal, stdout, stderr, duration
--- @raise unless the exit status is in `ok`, or when `timeout` is over
-function M.run(options)
-  options = M.check("run", options, M.RUN_OPTIONS)
-  if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
-  local result, ended = nil, task.condition()
-  local process = M.spawn(options, { ended = function(how, number)
-    result = { status = how == "exited" and number or 128 + number,
-      signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
-    ended:broadcast(true)
-  end })
-  -- Cancelled or too late: it is gone before the boot goes on to stop what it used.
-  local _ <close> = setmetatable({}, { __close = function()
-    for _, signal in ipairs { "TERM", "KILL" } do
-      if result then return end
-      process.child:kill_group(signal)
-      ended:wait(2)
-    end
-  end })
-  local readers = {}
-  for _, stream in ipairs { "stdout", "stderr" } do
-    local pipe = process[stream]
-    if pipe then readers[stream] = task.spawn(options.name, read_all, options.name, stream, pipe) end
-  end
-  local deadline = options.timeout and process.started + seconds(options.timeout)
-  while not result do
-    local _, why = ended:wait(deadline and deadline - loop.now())
-    if why == "timeout" and not result then
-      fault.raise(STATUS.not_ready, "%s was not done after %s and is ended", options.name, options.timeout)
-    end
-  end
-  result.duration = loop.now() - process.started
-  for _, stream in ipairs { "stdout", "stderr" } do
-    if readers[stream] then
-      local ok, text = readers[stream]:wait()
-      if not ok then error(text, 0) end
-      result[stream] = text
-    else
-      result[stream] = logged(process.relays[stream])
-    end
-  end
-  if not is_ok(result, options.ok) then
-    fault.raise(STATUS.script, "%s%s", how_it_ended(options.name, result), last_lines(result.stderr))
-  end
-  return result
 end
 
 return M

@@ -241,7 +241,7 @@ end
 -- Do what an option says, in a task of its own: a command, or a function of the script.
 local function carry_out(self, what, option, done)
   local run = task.spawn(("%s %s"):format(what, self.name), function()
-    if type(option) == "function" then option(self) else process.run(option.command) end
+    if type(option) == "function" then option(self) else require("moonrise.run").run(option.command) end
   end)
   run.on_end = function(_, ok, err)
     if task.is_cancelled(err) then return end
