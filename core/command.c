@@ -149,8 +149,9 @@ static bool give_terminal(void)
 }
 
 /* Shells and execvp(3) take a text file without "#!" for a shell script. */
-static pid_t start_as_script(struct spawn_plan *plan, struct spawn_error *error)
+static pid_t start_as_script(const struct spawn_plan *plan, struct spawn_error *error)
 {
+	struct spawn_plan script = *plan;
 	char **argv = options->argv;
 	size_t count = 0;
 
@@ -162,9 +163,9 @@ static pid_t start_as_script(struct spawn_plan *plan, struct spawn_error *error)
 	shell[0] = "/bin/sh";
 	shell[1] = (char *)plan->path;
 	memcpy(shell + 2, argv + 1, count * sizeof(*shell));
-	plan->path = shell[0];
-	plan->argv = shell;
-	return spawn_start(plan, error);
+	script.path = shell[0];
+	script.argv = shell;
+	return spawn_start(&script, error);
 }
 
 /* Sockets passed to us by sd_listen_fds(3) are the command's: where its pid has to

@@ -91,7 +91,7 @@ end
 
 local function is_true(test, line, scope)
   local value = look_up(line, test.path, scope)
-  if not test.operator then return not holds(value) == test.negated end
+  if not test.operator then return (not holds(value)) == test.negated end
   local other = test.value
   if test.other then other = look_up(line, test.other, scope) end
   return (value == other) == (test.operator == "==")
