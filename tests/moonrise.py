@@ -184,10 +184,11 @@ class Container:
         return self._readers[1].data
 
     def says(self, text, deadline=DEADLINE):
-        """Wait until `text` is in what came out (of stdout or stderr)."""
+        """Wait until `text` is in what came out (of stdout or stderr): all that came out."""
         eventually(lambda: text in self.out + self.err or not any(r and r.is_alive() for r in self._readers),
                    deadline=deadline)
         assert text in self.out + self.err
+        return self.out + self.err
 
     # ---- processes
 
