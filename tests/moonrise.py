@@ -203,6 +203,9 @@ class Container:
         """{pid: (state, parent, name)} as seen inside; zombies have state Z."""
         found = {}
         proc = f"/proc/{self.pid}/root/proc"
+        # Until the namespace has a /proc of its own, this is the machine's.
+        started = [_read(path).rsplit(")", 1)[1].split()[19] for path in (f"{proc}/1/stat", f"/proc/{self.pid}/stat")]
+        assert started[0] == started[1], "the container is not set up yet"
         for entry in filter(str.isdigit, os.listdir(proc)):
             try:
                 name, rest = _read(f"{proc}/{entry}/stat").split("(", 1)[1].rsplit(")", 1)
