@@ -54,9 +54,9 @@ class Reporter:
         return self
 
     def __exit__(self, *_):
+        self.init.send_signal(signal.SIGCONT)  # not later: it would disturb a leak check at the end
         for pid in self.pids.values():
             os.kill(pid, signal.SIGKILL)
-        self.init.send_signal(signal.SIGCONT)
         self.init.communicate(timeout=30)
 
 
