@@ -180,6 +180,8 @@ void signal_take(void (*arrived)(const struct signal_arrival *arrival))
 	/* Inherited as ignored it would let the kernel reap behind our back. The
 	 * others may stay ignored: blocked signals arrive all the same. */
 	(void)signal(SIGCHLD, SIG_DFL);
+	/* Of those that ended before this, nobody sends word any more. */
+	reap();
 }
 
 void signal_wait(void)

@@ -245,6 +245,21 @@ def test_orphans_are_reaped(boot):
     assert len(re.findall(r"moonrise: reaped orphan \d+\n", c.err)) == 5
     c.stop()
 
+DIES_BEFORE = """
+import os, sys
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_those_who_died_before_us_are_reaped_too(boot):
+    c = boot(program="/usr/bin/python3", argv=["-c", DIES_BEFORE, BINARY, "--", "sleep", "1000"])
+    eventually(lambda: sorted(name for _, _, name in c.processes().values()), ["moonrise", "sleep"])
+    c.stop()
+
 
 def test_a_subreaper_reaps_orphans_too():
     done = run("-s", "-w", *sh("(exec true &); while test $(wc -w < /proc/$PPID/task/$PPID/children) != 1; do sleep 0.05; done"))
