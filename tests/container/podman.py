@@ -94,6 +94,11 @@ class Container:
     def exec(self, *argv, **options):
         return podman("exec", self.name, *argv, **options)
 
+    def in_volume(self, name):
+        """The path, on this machine, of a file in the container's volume."""
+        done = podman("volume", "inspect", "--format", "{{.Mountpoint}}", self.volume, check=True)
+        return os.path.join(done.stdout.strip(), name)
+
     def status(self):
         """`moonrise status --json`, as soon as there is an answer."""
         return eventually(lambda: json.loads(self.exec("moonrise", "status", "--json").stdout), lambda s: "state" in s)

@@ -209,6 +209,21 @@ def test_the_certificate_is_made_exactly_once(start):
     assert certificate(c.address) == first
 
 
+@pytest.mark.parametrize("sign", [".moonrise/journal", "tls/server.key", "tls/server.crt.new", "tls/server.crt"])
+def test_a_first_boot_that_is_killed_is_finished_next_time(start, sign):
+    c = start()
+    path = c.in_volume(sign)
+    eventually(lambda: os.path.exists(path) or os.path.exists(c.in_volume("tls/server.crt")))
+    c.kill("KILL")
+    assert c.wait() == 137
+    c.start()
+    c.wait_ready()
+    assert "It runs" in get(c.address, port=443, tls=True)[1]
+    done = c.exec("sh", "-c", "openssl x509 -noout -pubkey -in /data/tls/server.crt; openssl pkey -pubout -in /data/tls/server.key")
+    one, two = done.stdout.split("-----END PUBLIC KEY-----\n")[:2]
+    assert one == two, "the key is that of the certificate"
+
+
 def test_a_certificate_of_ones_own(start):
     c = start().wait_ready()
     c.exec("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mine", "-keyout",
@@ -237,8 +252,7 @@ def test_a_stale_pid_file_is_removed(start):
     c = start().wait_ready()
     podman("kill", "--signal", "KILL", c.name, check=True)
     assert c.wait() == 137
-    path = podman("volume", "inspect", "--format", "{{.Mountpoint}}", c.volume, check=True).stdout.strip()
-    with open(path + "/run/httpd.pid", "w", encoding="ascii") as file:
+    with open(c.in_volume("run/httpd.pid"), "w", encoding="ascii") as file:
         file.write("1\n")
     c.start()
     c.wait_ready()
