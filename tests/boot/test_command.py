@@ -242,7 +242,7 @@ def test_orphans_are_reaped(boot):
     c = boot(argv=["-w", *sh("for i in 1 2 3 4 5; do (true &); done; echo done; exec sleep 1000")])
     c.says("done")
     eventually(lambda: (len(c.processes()), c.zombies()), (2, []))
-    assert len(re.findall(r"moonrise: reaped orphan \d+\n", c.err)) == 5
+    eventually(lambda: len(re.findall(r"moonrise: reaped orphan \d+\n", c.err)), 5)
     c.stop()
 
 DIES_BEFORE = """
