@@ -7,6 +7,7 @@
  *     close(co)             -> true | false, err      as coroutine.close
  *     memory()              -> used, limit
  *     memory_reserve()      1 MiB more, once: for the orderly stop
+ *     deadline(seconds)     main has to return until then, or C goes on without it
  *     termination_log(text) the last word in /dev/termination-log, where that exists
  *
  * Pre-emption: the tick of guard.c finds that a slice is over and sets a count
@@ -21,6 +22,7 @@
 #include "host.h"
 #include "log.h"
 #include "memory.h"
+#include "util.h"
 
 #include <string.h>
 
@@ -178,6 +180,12 @@ static int l_memory_reserve(lua_State *L)
 	return 0;
 }
 
+static int l_deadline(lua_State *L)
+{
+	host_set_deadline((int64_t)(luaL_checknumber(L, 1) * (lua_Number)NSEC_PER_SEC));
+	return 0;
+}
+
 static int l_termination_log(lua_State *L)
 {
 	ending_termination_log(luaL_checkstring(L, 1));
@@ -226,6 +234,7 @@ static const luaL_Reg functions[] = {
 	{ "close", l_close },
 	{ "memory", l_memory },
 	{ "memory_reserve", l_memory_reserve },
+	{ "deadline", l_deadline },
 	{ "termination_log", l_termination_log },
 	{ NULL, NULL },
 };

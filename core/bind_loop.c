@@ -9,6 +9,7 @@
  *     unwatch(token) */
 #include "bind.h"
 #include "guard.h"
+#include "host.h"
 #include "signal.h"
 #include "util.h"
 
@@ -61,11 +62,26 @@ static void start_collector(lua_State *L)
 	started = true;
 }
 
-/* With an event there already, what else has happened is looked at, not waited for. */
+static int64_t min_time(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until there is an event or the deadline has come; 0 or -errno. With an event there
+ * already, what else has happened is looked at, not waited for. */
+static int wait_until(int64_t deadline)
+{
+	int r;
+
+	do
+		r = loop_turn(bind_first_event() ? LOOP_NOW : deadline);
+	while (r >= 0 && !bind_first_event() && loop_time() < deadline);
+	return r < 0 ? r : 0;
+}
+
 static int l_wait(lua_State *L)
 {
 	int64_t deadline = LOOP_FOREVER;
-	int r;
 
 	if (!lua_isnoneornil(L, 1))
 		deadline = deadline_in(luaL_checknumber(L, 1));
@@ -73,11 +89,13 @@ static int l_wait(lua_State *L)
 	start_collector(L);
 	bind_forget_bytecode();
 	guard_pause();
-	do
-		r = loop_turn(bind_first_event() ? LOOP_NOW : deadline);
-	while (r >= 0 && !bind_first_event() && loop_time() < deadline);
+	int r = wait_until(min_time(deadline, host_deadline()));
 	guard_resume();
-	return r < 0 ? luaL_error(L, "the loop failed: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return luaL_error(L, "the loop failed: %s", strerror(-r));
+	if (loop_time() >= host_deadline())
+		return luaL_error(L, "the stop does not come to its end");
+	return 0;
 }
 
 static int push_signal(lua_State *L, const struct bind_event *e)

@@ -14,13 +14,14 @@
 
 static const struct removed {
 	const char *library;
-	const char *names[12];
+	const char *names[16];
 } removed[] = {
-	{ "os", { "execute", "exit", "setlocale", "tmpname", "remove", "rename" } },
-	{ "io", { "popen", "read", "lines", "input", "output", "stdin", "tmpfile", "close" } },
+	{ "os", { "execute", "exit", "remove", "rename", "setlocale", "tmpname" } },
+	{ "io", { "close", "input", "lines", "output", "popen", "read", "stdin", "tmpfile" } },
 	{ "debug",
-	  { "debug", "sethook", "gethook", "setlocal", "setupvalue", "upvaluejoin", "setuservalue",
-	    "getregistry", "setmetatable", "setcstacklimit", "getuservalue" } },
+	  { "debug", "gethook", "getregistry", "getupvalue", "getuservalue", "setcstacklimit",
+	    "sethook", "setlocal", "setmetatable", "setupvalue", "setuservalue", "upvalueid",
+	    "upvaluejoin" } },
 };
 
 static const luaL_Reg libraries[] = {

@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 
 #define STATUS_ENGINE 70
+#define UNTOLD_STOP_NS (15 * NSEC_PER_SEC)
 #define FLUSH_NS (1 * NSEC_PER_SEC)
 
 static const struct host_options *current;
@@ -28,6 +29,7 @@ static const struct host_options *current;
 /* What the guarded call leaves behind. */
 static int exit_status = STATUS_ENGINE;
 static int64_t rest_grace;
+static int64_t stop_deadline = LOOP_FOREVER;
 static char failure[4096];
 
 const struct host_options *host_options(void)
@@ -35,8 +37,24 @@ const struct host_options *host_options(void)
 	return current;
 }
 
+int64_t host_deadline(void)
+{
+	return stop_deadline;
+}
+
+void host_set_deadline(int64_t from_now)
+{
+	stop_deadline = loop_time() + from_now;
+}
+
+/* How long a stop may last is for the boot to say; if it does not say so, the
+ * answer is for C to find. */
 static void signal_arrived(const struct signal_arrival *arrival)
 {
+	int number = arrival->number;
+
+	if ((number == SIGTERM || number == SIGNAL_RTMIN + 3) && stop_deadline == LOOP_FOREVER)
+		host_set_deadline(UNTOLD_STOP_NS);
 	(void)bind_push_event(&(struct bind_event){
 		.kind = EVENT_SIGNAL, .a = arrival->number, .b = arrival->outside });
 }
@@ -136,6 +154,16 @@ static void say_why(const char *lost)
 	ending_termination_log(text);
 }
 
+/* One deadline: after a stop that has lasted too long there is no second patience. */
+static int64_t grace_without_lua(void)
+{
+	int64_t left = stop_deadline - loop_time();
+
+	if (left < 0)
+		return 0;
+	return left < ENDING_GRACE_NS ? left : ENDING_GRACE_NS;
+}
+
 int host_run(const struct host_options *options)
 {
 	bool boot = strcmp(options->mode, "boot") == 0;
@@ -154,7 +182,7 @@ int host_run(const struct host_options *options)
 		say_why(lost);
 	if (boot) {
 		control_done(LOOP_NOW); /* nobody answers any more */
-		ending_run(SIGTERM, lost || *failure ? ENDING_GRACE_NS : rest_grace);
+		ending_run(SIGTERM, lost || *failure ? grace_without_lua() : rest_grace);
 		flush_all();
 	}
 	return exit_status;

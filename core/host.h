@@ -6,6 +6,7 @@
 #define MOONRISE_HOST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct host_options {
 	const char *mode;    /* "boot", "check", "settings" */
@@ -21,7 +22,10 @@ struct host_options {
 /* Runs the init to its end; returns the exit status. */
 int host_run(const struct host_options *options);
 
-/* What host_run was given; for the bindings. */
+/* For the bindings: what host_run was given, and when (loop_time) Lua has to have
+ * come to its end: LOOP_FOREVER, until it is to stop. */
 const struct host_options *host_options(void);
+int64_t host_deadline(void);
+void host_set_deadline(int64_t from_now);
 
 #endif

@@ -62,7 +62,12 @@ local function stop_in_order()
   local in_time = supervisor.stop_all()
   killer:cancel()
   if exit_status == 0 and not in_time then exit_status = 137 end
+end
+
+-- Without memory even the stop may fail; what it has left to do is C's then.
+local function stop_ended(_, ok, err)
   finished = true
+  if not ok then log.line("error", err) end
 end
 
 --- Stop everything in order, then exit; does not wait. The first caller's status counts.
@@ -70,15 +75,16 @@ end
 function M.stop(status)
   if M.state == "stopping" then return end
   exit_status = M.failure and exit_status or status
+  host.memory_reserve()
+  host.deadline(M.stop_timeout + 1)
   enter "stopping"
   net.notify("STOPPING=1")
-  task.spawn("stop", stop_in_order)
+  task.spawn("stop", stop_in_order).on_end = stop_ended
 end
 
 local function explain(err)
   local text = tostring(err)
   if text:find("not enough memory", 1, true) then
-    host.memory_reserve()
     text = ("%s: the script used more than its limit of %dM; --memory SIZE raises it"):format(text,
       select(2, host.memory()) >> 20)
   end
@@ -217,7 +223,7 @@ function M.main()
   script_task = task.spawn("boot", run_script)
   script_task.on_end = script_ended
   task.run(function() return finished end)
-  return exit_status, math.max(0, stop_deadline - loop.now())
+  return exit_status, math.max(0, (stop_deadline or 0) - loop.now())
 end
 
 return M

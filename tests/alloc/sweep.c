@@ -75,6 +75,16 @@ const struct host_options *host_options(void)
 	return &options;
 }
 
+int64_t host_deadline(void)
+{
+	return LOOP_FOREVER;
+}
+
+void host_set_deadline(int64_t from_now)
+{
+	(void)from_now;
+}
+
 static void signal_arrived(const struct signal_arrival *arrival)
 {
 	(void)bind_push_event(&(struct bind_event){ .kind = EVENT_SIGNAL, .a = arrival->number });

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The Lua state may spin, eat memory, crash or be broken: PID 1 still stops its daemons in order."""
+import contextlib
 import os
 import re
 import signal
@@ -18,6 +19,12 @@ init.start {
 }
 init.log("notice", "goes on")
 '''
+
+
+def source(module):
+    with open(f"{ROOT}/lua/moonrise/{module}.lua", encoding="utf-8") as file:
+        return file.read()
+
 
 SPINNING = {
     "a loop": "while true do end",
@@ -45,6 +52,39 @@ def test_a_spinning_script_is_stopped_by_term(boot, how):
     c.says("goes on")
     assert c.stop() == 128 + signal.SIGTERM  # the boot was not done
     assert "daemon: bye" in c.out
+
+
+def test_a_script_that_holds_all_memory_can_be_stopped(boot):
+    """Whatever allocates next fails. That may be the scheduler, before TERM or after it: then C ends it."""
+    c = boot(DAEMON + '''
+        T = {}
+        local function grow() T[#T + 1] = ("x"):rep(1000) .. #T end
+        while true do pcall(grow) end
+    ''', options=["--memory", "4M"])
+    pid = c.pid
+
+    def is_full():
+        if c.process.poll() is not None:
+            return True
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 4 << 20
+
+    eventually(is_full)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    assert c.wait() in (70, 128 + signal.SIGTERM)
+
+
+def test_a_stop_that_does_not_end_is_ended(boot):
+    """The deadline holds also when the Lua side has lost its way."""
+    broken = source("boot").replace('task.spawn("stop", stop_in_order)',
+                                    'task.spawn("stop", function() task.sleep(1000) end)')
+    assert broken != source("boot")
+    c = boot('require("moonrise").stop_timeout = 1\n' + DAEMON, options=["--lua", "lua"],
+             files={"lua/moonrise/boot.lua": broken})
+    c.says("goes on")
+    assert c.stop() == 70
+    assert "the stop does not come to its end" in c.err
 
 
 def test_children_are_reaped_while_a_script_spins(boot):
@@ -104,6 +144,9 @@ def test_a_daemon_that_does_not_listen_is_killed_when_the_state_is_lost(boot):
 
 ORDERLY = {
     "memory": ('local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end', "not enough memory"),
+    "memory that is never given back":
+        ('T = {} while true do T[#T + 1] = ("x"):rep(1000) .. #T end', "not enough memory"),
+    "small pieces of memory": ("T = {} while true do T = { T } end", "not enough memory"),
     "one huge string": ('local _ = ("x"):rep(1 << 27)', "not enough memory"),
     "C stack overflow": ('local function f() return string.gsub("x", "x", f) end f()', "C stack overflow"),
     # Lua's own limit of the stack and the limit of memory are close to each other.
@@ -142,17 +185,13 @@ def test_a_broken_engine_ends_with_70(boot, where, code):
 
 
 def test_an_engine_that_breaks_later_still_stops_the_daemons(boot):
-    with open(ROOT + "/lua/moonrise/task.lua", encoding="utf-8") as file:
-        source = file.read()
-    broken = source.replace("M.on_event = {", "M.on_event = { signal = function() error('broken engine') end,")
-    assert broken != source
-    boot_source = open(ROOT + "/lua/moonrise/boot.lua", encoding="utf-8").read()
-    boot_source = boot_source.replace("function task.on_event.signal", "function M.unused")
-    c = boot(DAEMON, options=["--lua", "lua"],
-             files={"lua/moonrise/task.lua": broken, "lua/moonrise/boot.lua": boot_source})
+    broken = source("boot").replace("function task.on_event.signal(name)",
+                                    "function task.on_event.signal(name) error('broken engine')")
+    assert broken != source("boot")
+    c = boot(DAEMON, options=["--lua", "lua"], files={"lua/moonrise/boot.lua": broken})
     c.says("goes on")
     assert c.stop() == 70
-    assert "engine failed: moonrise/task.lua" in c.err
+    assert re.search("engine failed: moonrise/boot.lua:.*broken engine", c.err)
     assert "daemon: bye" in c.out
 
 
@@ -163,7 +202,8 @@ def test_what_could_block_or_end_pid_1_is_absent(boot):
         for library, words in pairs {
           os = "execute exit remove rename setlocale tmpname",
           io = "close input lines output popen read stdin tmpfile",
-          debug = "debug gethook getregistry setcstacklimit sethook setlocal setmetatable setupvalue upvaluejoin",
+          debug = "debug gethook getregistry getupvalue setcstacklimit sethook setlocal setmetatable setupvalue " ..
+            "upvalueid upvaluejoin",
         } do
           for word in words:gmatch("%S+") do
             if rawget(_G[library] or require(library), word) then names[#names + 1] = library .. "." .. word end
