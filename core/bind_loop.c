@@ -6,7 +6,8 @@
  *     wait(seconds|nil)           until an event is there or the time is over
  *     next() -> kind, ...         see `push` below; nothing when there is none
  *     watch(fd, "r"|"w"|"rw") -> token      one event, then it is over
- *     unwatch(token) */
+ *     unwatch(token)
+ *     clock_changes() -> fd       can be read whenever the realtime was set */
 #include "bind.h"
 #include "guard.h"
 #include "host.h"
@@ -193,9 +194,26 @@ static int l_unwatch(lua_State *L)
 	return 0;
 }
 
+static int l_clock_changes(lua_State *L)
+{
+	struct bind_fd *fd = bind_new_fd(L);
+	int r = loop_clock_changes();
+
+	if (r < 0)
+		return bind_fail(L, r, "timerfd");
+	fd->source.fd = r;
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
-	{ "now", l_now },     { "realtime", l_realtime }, { "wait", l_wait }, { "next", l_next },
-	{ "watch", l_watch }, { "unwatch", l_unwatch },   { NULL, NULL },
+	{ "now", l_now },
+	{ "realtime", l_realtime },
+	{ "wait", l_wait },
+	{ "next", l_next },
+	{ "watch", l_watch },
+	{ "unwatch", l_unwatch },
+	{ "clock_changes", l_clock_changes },
+	{ NULL, NULL },
 };
 
 int bind_open_loop(lua_State *L)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 static int epoll = -1;
@@ -63,6 +64,19 @@ int64_t loop_time(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+/* A timer that is never due: of interest is what cancels it. */
+int loop_clock_changes(void)
+{
+	struct itimerspec never = { .it_value.tv_sec = INT32_MAX };
+	auto_close int fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	if (timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0)
+		return -errno;
+	return keep_fd(&fd);
 }
 
 /* Milliseconds until the deadline, rounded up: waking up early would mean

@@ -32,6 +32,10 @@ void loop_remove(struct loop_source *source);
 /* Nanoseconds of CLOCK_MONOTONIC. */
 int64_t loop_time(void);
 
+/* A descriptor that can be read whenever CLOCK_REALTIME has been set, or has jumped
+ * because the machine slept; what is read is ECANCELED. -errno. */
+int loop_clock_changes(void);
+
 /* Wait until at least one source was ready or `deadline` (loop_time) has come,
  * then call them. LOOP_NOW polls. Number of sources called, or -errno. */
 int loop_turn(int64_t deadline);

@@ -59,6 +59,7 @@ local function stop_in_order()
   stop_deadline = loop.now() + patience
   local killer = task.at(stop_deadline, supervisor.kill_all)
   cancel_script()
+  if package.loaded["moonrise.job"] then package.loaded["moonrise.job"].stop() end
   local in_time = supervisor.stop_all()
   killer:cancel()
   if exit_status == 0 and not in_time then exit_status = 137 end

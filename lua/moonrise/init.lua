@@ -115,6 +115,10 @@ function M.sleep(duration)
   task.sleep(amount)
 end
 
+--- Do something again and again: after a duration, or at times of the calendar.
+function M.every(...) return require("moonrise.job").every(...) end
+function M.at(...) return require("moonrise.job").at(...) end
+
 --- Seconds of a clock that is never set (CLOCK_MONOTONIC).
 M.now = loop.now
 

@@ -48,6 +48,7 @@ function M.collect()
     seconds = now - boot.since,
     failure = boot.failure and tostring(boot.failure),
     services = services,
+    jobs = package.loaded["moonrise.job"] and require("moonrise.job").describe(),
   }
 end
 
@@ -100,29 +101,48 @@ end
 -- A fault may have several lines; a table has one for each.
 local function flatten(text) return (text:gsub("%s*\n%s*", "; ")) end
 
---- The table for people.
-function M.text(data)
-  local head = ("container: %s for %s%s\n"):format(data.state, M.time(data.seconds),
-    data.failure and " (" .. flatten(data.failure) .. ")" or "")
-  if #data.services == 0 then return head end
-  local rows = { { "SERVICE", "STATE", "FOR", "PID", "RESTARTS", "" } }
-  for _, service in ipairs(data.services) do
-    local cells = row(service)
+-- A table of services or jobs: `cells_of` makes the cells of each, a note comes last.
+local function table_of(head, items, cells_of)
+  local rows = { head }
+  for i, item in ipairs(items) do
+    local cells = cells_of(item)
     cells[#cells] = flatten(cells[#cells])
-    rows[#rows + 1] = cells
+    rows[i + 1] = cells
   end
-  return head .. align(rows) .. "\n"
+  return align(rows) .. "\n"
+end
+
+local function job_row(job)
+  return {
+    job.name, job.when, job.running > 0 and "runs" or M.time(job.seconds), tostring(job.runs),
+    tostring(job.failures), job.last_error or "",
+  }
+end
+
+--- The tables for people.
+function M.text(data)
+  local text = ("container: %s for %s%s\n"):format(data.state, M.time(data.seconds),
+    data.failure and " (" .. flatten(data.failure) .. ")" or "")
+  if data.services[1] then
+    text = text .. table_of({ "SERVICE", "STATE", "FOR", "PID", "RESTARTS", "" }, data.services, row)
+  end
+  if data.jobs and data.jobs[1] then
+    text = text .. table_of({ "JOB", "WHEN", "NEXT IN", "RUNS", "FAILED", "" }, data.jobs, job_row)
+  end
+  return text
 end
 
 local ORDER = {
   "name", "state", "seconds", "failure", "services", "pid", "restarts", "essential", "waits_for", "status_text",
-  "last_exit", "how", "number", "status", "last_exit_text", "fault",
+  "last_exit", "how", "number", "status", "last_exit_text", "fault", "jobs", "when", "runs", "failures", "running",
+  "last_error",
 }
 
 --- The same for programs.
 function M.json(data)
   local array = { __jsontype = "array" }
   setmetatable(data.services, array)
+  if data.jobs then setmetatable(data.jobs, array) end
   for _, service in ipairs(data.services) do setmetatable(service.waits_for, array) end
   return require("dkjson").encode(data, { indent = true, keyorder = ORDER }) .. "\n"
 end

@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/timex.h>
 
 #include <cmocka.h>
 
@@ -165,6 +167,29 @@ static void test_regular_file_is_refused(void **state)
 	assert_int_equal(loop_add(&source, EPOLLIN), -EPERM);
 }
 
+/* The clock is set forward by a nanosecond. */
+static void test_setting_the_clock_is_noticed(void **state)
+{
+	auto_close int fd = loop_clock_changes();
+	struct loop_source source = { .fd = fd, .ready = tap_ready };
+	struct timex nanosecond = { .modes = ADJ_SETOFFSET | ADJ_NANO, .time.tv_usec = 1 };
+	uint64_t count;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(loop_add(&source, EPOLLIN), 0);
+	assert_int_equal(loop_turn(LOOP_NOW), 0);
+	if (adjtimex(&nanosecond) >= 0) { /* else we may not */
+		struct pollfd changed = { .fd = fd, .events = POLLIN };
+
+		assert_int_equal(poll(&changed, 1, 10000), 1);
+		assert_int_equal(read(fd, &count, sizeof(count)), -1);
+		assert_int_equal(errno, ECANCELED);
+		assert_int_equal(poll(&changed, 1, 0), 0);
+	}
+	loop_remove(&source);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +200,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nested_turn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_never_wakes_early, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_regular_file_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_setting_the_clock_is_noticed, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
