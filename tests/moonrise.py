@@ -180,6 +180,11 @@ class Container:
         return self._text(2)
 
     @property
+    def printed(self):
+        """What the script has printed, and moonrise's own messages: without the name in front."""
+        return "".join(line.removeprefix("moonrise: ") for line in self.err.splitlines(keepends=True))
+
+    @property
     def out_bytes(self):
         return self._readers[1].data
 

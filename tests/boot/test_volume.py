@@ -106,7 +106,7 @@ def test_dirs_and_paths(run, place):
     """)
     assert (place / "volume" / "logs" / "old").is_dir()
     assert (place / "volume" / "run").stat().st_mode & 0o777 == 0o750
-    assert c.out.startswith("true\tfalse\t") and "a volume has no 'onc'; did you mean 'once'?" in c.out
+    assert c.printed.startswith("true\tfalse\t") and "a volume has no 'onc'; did you mean 'once'?" in c.printed
 
 
 @needs_root
@@ -133,8 +133,8 @@ def test_no_privilege_is_needed(run, place, become):
         local data = fs.volume(volume, { template = template, owner = "www-data", dirs = { "logs" } })
         print(data:once("step", function() end), fs.read(data:path("etc/deep/two")))
     """
-    assert run(script, inside=become).out == "true\ttwo\n\n"
-    assert run(script, inside=become).out == "false\ttwo\n\n"
+    assert run(script, inside=become).printed == "true\ttwo\n"
+    assert run(script, inside=become).printed == "false\ttwo\n"
 
 
 @needs_root
@@ -144,8 +144,8 @@ def test_the_next_random_uid_goes_on(run, place):
         local data = fs.volume(volume, { dirs = { logs = { mode = "0770" } } })
         print(data:once("first", function() end), data:once(tostring(init.now()), function() end))
     """
-    assert run(script, inside=AS_ANYBODY).out == "true\ttrue\n"
-    assert run(script, inside=AS_ANYBODY.replace("12345", "54321")).out == "false\ttrue\n"
+    assert run(script, inside=AS_ANYBODY).printed == "true\ttrue\n"
+    assert run(script, inside=AS_ANYBODY.replace("12345", "54321")).printed == "false\ttrue\n"
 
 
 # ---- once
@@ -159,15 +159,15 @@ end))
 
 
 def test_once_is_once(run):
-    assert run(ONCE).out == "interrupted\tfalse\nran\ttrue\n"
-    assert run(ONCE).out == "ran\tfalse\n"
+    assert run(ONCE).printed == "interrupted\tfalse\nran\ttrue\n"
+    assert run(ONCE).printed == "ran\tfalse\n"
 
 
 def test_a_step_that_fails_is_done_again(run):
     c = run("""fs.volume(volume):once("site certificate", function() error("no luck") end)""", status=70)
     assert "no luck" in c.err
-    assert run(ONCE).out == "interrupted\ttrue\nran\ttrue\n"
-    assert run(ONCE).out == "ran\tfalse\n"
+    assert run(ONCE).printed == "interrupted\ttrue\nran\ttrue\n"
+    assert run(ONCE).printed == "ran\tfalse\n"
 
 
 def test_a_step_that_is_killed_is_undone_and_done_again(run):
@@ -188,8 +188,8 @@ def test_a_step_that_is_killed_is_undone_and_done_again(run):
           print("interrupted", try.interrupted, fs.exists(data:path("half")))
         end))
     """
-    assert run(script).out == "undo\ttrue\ninterrupted\ttrue\tfalse\nran\ttrue\n"
-    assert run(script).out == "ran\tfalse\n"
+    assert run(script).printed == "undo\ttrue\ninterrupted\ttrue\tfalse\nran\ttrue\n"
+    assert run(script).printed == "ran\tfalse\n"
 
 
 def test_steps_are_told_apart(run):
@@ -203,8 +203,8 @@ def test_steps_are_told_apart(run):
         end)
     """
     c = run(script)
-    assert c.out.startswith("a\nb\na b\na%20b\nü\n\nfalse\t")
-    assert "volume:once: 'slow' is being done already" in c.out
+    assert c.printed.startswith("a\nb\na b\na%20b\nü\nfalse\t")
+    assert "volume:once: 'slow' is being done already" in c.printed
 
 
 def test_mistakes_in_once_are_explained(run):
@@ -214,9 +214,9 @@ def test_mistakes_in_once_are_explained(run):
         print(pcall(data.once, data, "x"))
         print(pcall(data.once, data, "x", { udno = print }, print))
     """)
-    assert 'volume:once takes a name first, not ""' in c.out
-    assert "volume:once takes a function, not nil" in c.out
-    assert "unknown option 'udno' of volume:once; did you mean 'undo'?" in c.out
+    assert 'volume:once takes a name first, not ""' in c.printed
+    assert "volume:once takes a function, not nil" in c.printed
+    assert "unknown option 'udno' of volume:once; did you mean 'undo'?" in c.printed
 
 
 # ---- the record
@@ -229,10 +229,10 @@ def test_a_torn_record_is_continued(run, place):
     run(ONCE)
     text = journal(place).read_bytes()
     journal(place).write_bytes(text[:-1])  # the end of "done"
-    assert run(ONCE).out == "interrupted\ttrue\nran\ttrue\n"
+    assert run(ONCE).printed == "interrupted\ttrue\nran\ttrue\n"
     assert journal(place).read_bytes() == text
     journal(place).write_bytes(b"moonr")
-    assert run(ONCE).out == "interrupted\tfalse\nran\ttrue\n"
+    assert run(ONCE).printed == "interrupted\tfalse\nran\ttrue\n"
 
 
 def test_a_damaged_record_is_refused(run, place):
@@ -342,7 +342,7 @@ def test_every_word_stays_in_the_volume(run, place):
         print(pcall(fs.move, "x", data:path("out/moved")))
         print(pcall(fs.link, "x", data:path("out/link")))
     """)
-    lines = c.out.splitlines()
+    lines = c.printed.splitlines()
     assert len(lines) == 18
     for line in lines:
         assert line.startswith("false") and "leads out of the volume" in line, line
