@@ -1,34 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The talking end: finds the init's socket, sends one request, copies what comes
- * back to stdout and stderr until the exit status comes. `repl` does that for
- * each line. Output is written as it arrives; nothing is kept. */
 #include "client.h"
 
 #include "control.h"
-#include "edit.h"
 #include "util.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sysexits.h>
 
-#define HEALTH_TIMEOUT_S 10
-#define INTERRUPTED 130
-#define INTERRUPTS_MAX 3
-#define INCOMPLETE -1 /* beside the exit statuses: the chunk wants more lines */
+#define PATIENCE_S 10
 #define PLACES_MAX (2 * CONTROL_MAX_PLACES)
 
 static int init_fd = -1; /* connected to the init */
-static volatile sig_atomic_t interrupts;
 
-__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
+void client_complain(const char *format, ...)
 {
 	va_list args;
 
@@ -82,8 +72,7 @@ static int connect_to(const char *path)
 	return keep_fd(&fd);
 }
 
-/* 0, or -1 and a complaint that names the places. */
-static int connect_init(void)
+int client_connect(void)
 {
 	char places[PLACES_MAX][CONTROL_PATH_SIZE];
 	char text[PLACES_MAX * (CONTROL_PATH_SIZE + 64)] = "";
@@ -97,7 +86,7 @@ static int connect_init(void)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s %s (%s)",
 					   i > 0 ? "," : "", places[i], strerror(-init_fd));
 	}
-	complain("no init answers; tried%s", text);
+	client_complain("no init answers; tried%s", text);
 	return -1;
 }
 
@@ -117,8 +106,7 @@ static int send_all(const char *data, size_t size)
 	return 0;
 }
 
-/* Words with NUL between them. An error shows when the answer is read. */
-static void send_request(char **words, int count)
+void client_send(char **words, int count)
 {
 	char header[CONTROL_HEADER];
 	size_t length = 0;
@@ -191,9 +179,24 @@ static int copy_payload(int fd, size_t length)
 	return 0;
 }
 
-/* Until the request has ended: its exit status, INCOMPLETE, or EX_UNAVAILABLE
- * when the init went away. */
-static int follow_request(void)
+/* Where the answer's text for stdout goes: copied, or kept. */
+static int take_payload(char kind, size_t length, struct client_text *text)
+{
+	if (!text || kind != 'O')
+		return copy_payload(kind == 'O' ? 1 : 2, length);
+	char *data = realloc(text->data, text->size + length + 1);
+	if (!data)
+		return -ENOMEM;
+	text->data = data;
+	int r = receive_all(data + text->size, length);
+	if (r < 0)
+		return r;
+	text->size += length;
+	data[text->size] = '\0';
+	return 0;
+}
+
+int client_keep(struct client_text *text)
 {
 	char kind, status;
 	size_t length;
@@ -201,92 +204,41 @@ static int follow_request(void)
 
 	while ((r = receive_header("OEXM", &kind, &length)) == 0) {
 		if (kind == 'M')
-			return INCOMPLETE;
+			return CLIENT_INCOMPLETE;
 		if (kind == 'X' && length == 1 && (r = receive_all(&status, 1)) == 0)
 			return (unsigned char)status;
-		r = kind == 'X' ? -EPROTO : copy_payload(kind == 'O' ? 1 : 2, length);
+		r = kind == 'X' ? -EPROTO : take_payload(kind, length, text);
 		if (r < 0)
 			break;
 	}
 	if (r == -EAGAIN)
-		complain("the init does not answer within %d s", HEALTH_TIMEOUT_S);
+		client_complain("the init does not answer within %d s", PATIENCE_S);
 	else
-		complain("the connection to the init is lost: %s", strerror(-r));
+		client_complain("the connection to the init is lost: %s", strerror(-r));
 	return EX_UNAVAILABLE;
 }
 
-/* ---- Ctrl-C ends the chunk, not the client; an init that does not react to
- * several does not hold the client either */
+int client_follow(void)
+{
+	return client_keep(NULL);
+}
 
-static void on_interrupt(int signal)
+void client_be_impatient(void)
+{
+	struct timeval timeout = { .tv_sec = PATIENCE_S };
+
+	(void)setsockopt(init_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+}
+
+void client_interrupt(void)
 {
 	char header[CONTROL_HEADER];
 
-	(void)signal;
-	if (++interrupts >= INTERRUPTS_MAX)
-		_exit(INTERRUPTED);
 	control_header(header, 'I', 0);
 	(void)!send(init_fd, header, sizeof(header), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Blocked while a request is sent, so that it does not fall into the middle. */
-static int run_chunk(char *word, char *chunk)
-{
-	sigset_t set, old;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, &old);
-	interrupts = 0;
-	send_request((char *[]){ word, chunk }, 2);
-	sigdelset(&old, SIGINT);
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	return follow_request();
-}
-
-static void catch_interrupts(void)
-{
-	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
-
-	sigaction(SIGINT, &action, NULL);
-}
-
-/* ---- the words */
-
-static int run_request(int argc, char **argv)
-{
-	if (connect_init() < 0)
-		return EX_UNAVAILABLE;
-	send_request(argv, argc);
-	return follow_request();
-}
-
-/* Docker knows 0 and 1 only. */
-static int run_health(int argc, char **argv)
-{
-	struct timeval timeout = { .tv_sec = HEALTH_TIMEOUT_S };
-
-	if (connect_init() < 0)
-		return 1;
-	(void)setsockopt(init_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	send_request(argv, argc);
-	return follow_request() != 0;
-}
-
-static int run_eval(int argc, char **argv)
-{
-	(void)argc;
-	if (strlen(argv[1]) > CONTROL_MAX_REQUEST - sizeof("eval")) {
-		complain("the expression is longer than 1 MiB");
-		return EX_USAGE;
-	}
-	if (connect_init() < 0)
-		return EX_UNAVAILABLE;
-	catch_interrupts();
-	return run_chunk(argv[0], argv[1]);
-}
-
-static char *ask_candidates(const char *left, size_t length, size_t *ret_size)
+char *client_complete(const char *left, size_t length, size_t *ret_size)
 {
 	char header[CONTROL_HEADER], kind;
 	char *candidates;
@@ -300,113 +252,4 @@ static char *ask_candidates(const char *left, size_t length, size_t *ret_size)
 		return candidates;
 	free(candidates);
 	return NULL;
-}
-
-/* `line` added to what there is of the chunk; takes both. NULL: no memory, or
- * too long. */
-static char *append_line(char *chunk, char *line)
-{
-	char *joined;
-
-	if (!chunk)
-		return line;
-	if (asprintf(&joined, "%s\n%s", chunk, line) < 0)
-		joined = NULL;
-	free(chunk);
-	free(line);
-	return joined;
-}
-
-static int run_repl(int argc, char **argv)
-{
-	enum edit_result result;
-	bool interactive = isatty(STDIN_FILENO), failed = false;
-	char *line;
-	auto_free char *chunk = NULL;
-
-	(void)argc;
-	if (connect_init() < 0)
-		return EX_UNAVAILABLE;
-	catch_interrupts();
-	while ((result = edit_line(chunk ? ">> " : "> ", ask_candidates, &line)) != EDIT_END) {
-		if (result == EDIT_INTERRUPTED) {
-			free(chunk);
-			chunk = NULL;
-			continue;
-		}
-		edit_remember(line);
-		chunk = append_line(chunk, line);
-		if (!chunk || strlen(chunk) > CONTROL_MAX_REQUEST - sizeof("repl")) {
-			complain("the chunk is too long");
-			return EX_USAGE;
-		}
-		int status = run_chunk(argv[0], chunk);
-		if (status == INCOMPLETE)
-			continue;
-		if (status == EX_UNAVAILABLE)
-			return status;
-		failed |= status != 0;
-		free(chunk);
-		chunk = NULL;
-	}
-	if (chunk && !interactive)
-		complain("the input ends in the middle of a chunk");
-	return !interactive && (failed || chunk);
-}
-
-static const struct word {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	int arguments;
-	const char *option, *usage;
-} words[] = {
-	{ "health", run_health, 0, NULL, "health" },
-	{ "status", run_request, 0, "--json", "status [--json]" },
-	{ "eval", run_eval, 1, NULL, "eval EXPR" },
-	{ "repl", run_repl, 0, NULL, "repl" },
-};
-
-static const struct word *find_word(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strcmp(words[i].name, name) == 0)
-			return &words[i];
-	return NULL;
-}
-
-bool client_knows(const char *word)
-{
-	return find_word(word) != NULL;
-}
-
-/* "--" begins a comment in Lua, so an expression never looks like an option. */
-static int check_arguments(const struct word *word, int argc, char **argv)
-{
-	int arguments = 0;
-
-	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], "--", 2) != 0) {
-			arguments++;
-		} else if (!word->option || strcmp(argv[i], word->option) != 0) {
-			complain("unknown option '%s' of %s", argv[i], word->name);
-			return EX_USAGE;
-		}
-	}
-	if (arguments == word->arguments)
-		return 0;
-	complain("%s: usage: moonrise %s", word->name, word->usage);
-	return EX_USAGE;
-}
-
-int client_run(int argc, char **argv)
-{
-	const struct word *word = find_word(argv[0]);
-	int r;
-
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: moonrise %s\n", word->usage);
-		return 0;
-	}
-	r = check_arguments(word, argc, argv);
-	return r ? r : word->run(argc, argv);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What was asked for: the name that we are called by, then an option, a script or
  * a word, decide who takes over. */
-#include "client.h"
 #include "command.h"
 #include "compat.h"
 #include "host.h"
 #include "option.h"
 #include "util.h"
+#include "words.h"
 #include "worker.h"
 
 #include <ctype.h>
@@ -253,37 +253,59 @@ static int run_settings(int argc, char **argv)
 
 static int run_help(int argc, char **argv);
 
-static const struct {
-	const char *name, *arguments, *help;
-	int (*run)(int argc, char **argv);
-} words[] = {
-	{ "check", "SCRIPT", "rehearse a boot: runs nothing, changes nothing", run_check },
-	{ "settings", "[--markdown|--json] SCRIPT", "the settings that the script reads",
-	  run_settings },
-	{ "status", "[--json]", "the services of the running init", client_run },
-	{ "health", "", "exit status 0 when the boot is done and all is well", client_run },
-	{ "eval", "EXPR", "a Lua expression, inside the running init", client_run },
-	{ "repl", "", "the same, line after line", client_run },
-	{ "help", "", "this text", run_help },
-	{ "worker", NULL, NULL, worker_run }, /* for the init itself */
+static const struct word words[] = {
+	{ .name = "check",
+	  .arguments = "SCRIPT",
+	  .help = "rehearse a boot: runs nothing, changes nothing",
+	  .run = run_check },
+	{ .name = "settings",
+	  .arguments = "[--markdown|--json] SCRIPT",
+	  .help = "the settings that the script reads",
+	  .run = run_settings },
+	{ .name = "help", .arguments = "", .help = "this text", .run = run_help },
+	{ .name = "worker", .run = worker_run }, /* for the init itself */
 };
 
-static int run_word(int argc, char **argv)
+static const struct word *find_word(const struct word *rows, size_t count, const char *name)
 {
-	const char *meant;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(name, rows[i].name) == 0)
+			return &rows[i];
+	return NULL;
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strcmp(argv[0], words[i].name) == 0)
-			return words[i].run(argc, argv);
-	meant = option_nearest(argv[0], words, ARRAY_SIZE(words), sizeof(words[0]));
+static int refuse_word(const char *name)
+{
+	const char *meant = option_nearest(name, words, ARRAY_SIZE(words), sizeof(words[0]));
+
+	if (!meant)
+		meant = option_nearest(name, words_of_init, words_of_init_count,
+				       sizeof(words_of_init[0]));
 	if (meant)
-		fprintf(stderr, "moonrise: unknown command '%s'; did you mean '%s'?\n", argv[0],
+		fprintf(stderr, "moonrise: unknown command '%s'; did you mean '%s'?\n", name,
 			meant);
 	else
 		fprintf(stderr,
 			"moonrise: unknown command '%s' (a script has a '/' or ends in .lua)\n",
-			argv[0]);
+			name);
 	return EX_USAGE;
+}
+
+static int run_word(int argc, char **argv)
+{
+	const struct word *word = find_word(words, ARRAY_SIZE(words), argv[0]);
+
+	if (word)
+		return word->run(argc, argv);
+	word = find_word(words_of_init, words_of_init_count, argv[0]);
+	return word ? words_run(word, argc, argv) : refuse_word(argv[0]);
+}
+
+static void print_words(const struct word *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].help)
+			printf("  %-8s %-27s %s\n", rows[i].name, rows[i].arguments, rows[i].help);
 }
 
 static int show_version(void *target, const char *value)
@@ -305,10 +327,8 @@ static int show_help(void *target, const char *value)
 			  "  moonrise [-OPTIONS] -- CMD [ARG...]     init for one command\n"
 			  "  moonrise WORD ...\n"
 			  "\nWords:");
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (words[i].help)
-			printf("  %-8s %-26s %s\n", words[i].name, words[i].arguments,
-			       words[i].help);
+	print_words(words, ARRAY_SIZE(words));
+	print_words(words_of_init, words_of_init_count);
 	puts("\nOptions with a script:");
 	option_print(&boot_table);
 	puts("\nOptions with a command:");
