@@ -10,7 +10,7 @@ local task = require "moonrise.task"
 
 local M = {}
 
-local FAILED, NOT_READY, USAGE, INTERRUPTED = 1, 3, 64, 130
+local FAILED, USAGE, INTERRUPTED = 1, 64, 130
 local DRAINED = "\1" -- the kind of frame with which sys.control says so
 local PIECE = 64 * 1024
 
@@ -106,25 +106,26 @@ local function repl(client, text)
   return FAILED
 end
 
-local function status(client, option)
-  local module = require "moonrise.status"
-  local data = module.collect()
-  client:write("O", option == "--json" and module.json(data) or module.text(data))
-  return data.state == "ready" and 0 or NOT_READY
-end
-
 -- The requests by word. Each gets the client and what follows the word.
 local words = {}
 
 function words.eval(client, text) run_task(client, "eval", eval, text) end
 function words.repl(client, text) run_task(client, "repl", repl, text) end
-function words.status(client, option) run_task(client, "status", status, option) end
 
 -- The one that is asked every few seconds, for ever: without a task.
-function words.health(client)
-  local ok, reason = require("moonrise.status").is_healthy()
+function words.health(client, option)
+  local ok, reason = require("moonrise.status").is_healthy(option == "--live")
   if not ok then client:write("E", reason .. "\n") end
   client:finish(ok and 0 or FAILED)
+end
+
+-- All others.
+local function run_word(client, name, text)
+  local module = require "moonrise.words"
+  local word = module.words[name]
+  if not word then return false end
+  run_task(client, name, function() return word(client, module.arguments(text)) end)
+  return true
 end
 
 -- Frames -------------------------------------------------------------------------
@@ -134,9 +135,9 @@ local frames = {}
 
 function frames.R(client, payload)
   local name, argument = payload:match("^([^\0]*)\0?(.*)$")
-  local word = words[name]
   client.run = DIRECT
-  if word then return word(client, argument) end
+  if words[name] then return words[name](client, argument) end
+  if run_word(client, name, argument) then return end
   client:write("E", ("moonrise: this init does not know the request %s\n"):format(
     require("moonrise.pretty").quote(name:sub(1, 60))))
   client:finish(USAGE)

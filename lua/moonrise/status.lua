@@ -148,9 +148,13 @@ function M.json(data)
 end
 
 --- Is the container ready, with every service that matters up? If not, why, in one line.
+-- @bool[opt] live ask less: has the boot not failed?
 -- @treturn bool
 -- @treturn string
-function M.is_healthy()
+function M.is_healthy(live)
+  if live then
+    return boot.state ~= "failed", boot.failure and "the boot has failed: " .. flatten(tostring(boot.failure))
+  end
   local troubled = {}
   for _, service in ipairs(supervisor.list) do
     if service.options.essential and not AT_REST[service.state] then

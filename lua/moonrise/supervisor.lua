@@ -233,7 +233,7 @@ function actions.spawn(self)
     self:forget "start_timer"
     return fire(self, "broken")
   end
-  self.process, self.pid = result, result.pid
+  self.process, self.pid, self.relays = result, result.pid, result.relays
   self.starts, self.started = self.starts + 1, loop.now()
   watch_ready(self)
 end

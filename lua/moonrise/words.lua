@@ -1,0 +1,126 @@
+--- What the words of the command line do to a running init.
+-- Each is a function(client, arguments) that returns the exit status. It runs as a
+-- task, so it may wait; when its client goes, it is ended, and what it has begun goes on.
+-- @module moonrise.words
+local log = require "sys.log"
+local loop = require "sys.loop"
+local boot = require "moonrise.boot"
+local fault = require "moonrise.fault"
+local supervisor = require "moonrise.supervisor"
+local task = require "moonrise.task"
+
+local M = {}
+
+local FAILED, NOT_READY = 1, 3
+local MOST_ARGUMENTS = 1000
+
+-- Options whose value may be the next argument.
+local HAS_VALUE = { timeout = true, status = true }
+
+--- The arguments of a request: a list, with the options (without dashes) by name.
+-- @string text with NUL between them
+-- @treturn table
+function M.arguments(text)
+  local arguments, pending = {}, nil
+  for item in (text .. "\0"):gmatch("(%Z*)%z") do
+    local name, value = item:match("^%-%-?([^=]+)=?(.*)$")
+    if pending then
+      arguments[pending], pending = item, nil
+    elseif not name then
+      arguments[#arguments + 1] = item ~= "" and item or nil
+      if #arguments > MOST_ARGUMENTS then fault.raise(fault.STATUS.usage, "too many arguments") end
+    elseif HAS_VALUE[name] and not item:find("=", 1, true) then
+      pending = name
+    else
+      arguments[name] = HAS_VALUE[name] and value or true
+    end
+  end
+  return arguments
+end
+
+-- Services -------------------------------------------------------------------------
+
+local function find(name)
+  local known = supervisor.by_name
+  return known[name] or fault.raise(fault.STATUS.usage, "there is no service '%s'%s", tostring(name),
+    require("moonrise.nearest").hint(tostring(name), known))
+end
+
+local function find_all(names)
+  local services = {}
+  for i, name in ipairs(names) do services[i] = find(name) end
+  return services
+end
+
+-- Side by side; whatever goes wrong is said, for each.
+local function each(client, names, f)
+  local runs, status = {}, 0
+  for i, service in ipairs(find_all(names)) do runs[i] = task.spawn(service.name, f, service) end
+  for i, run in ipairs(runs) do
+    local ok, err = run:wait()
+    if not ok then
+      client:write("E", ("%s\n%s"):format(err, require("moonrise.why").output(find(names[i]))))
+      status = FAILED
+    end
+  end
+  return status
+end
+
+--- The words by name.
+M.words = {}
+
+for _, word in ipairs { "start", "stop", "restart", "reload" } do
+  M.words[word] = function(client, names)
+    return each(client, names, function(service) service[word](service) end)
+  end
+end
+
+function M.words.signal(client, arguments)
+  local name = table.remove(arguments, 1)
+  return each(client, arguments, function(service) service:signal(name) end)
+end
+
+local function wait_for(service, state, timeout)
+  if service:wait(state, 0) then return true end -- it knows all states, too
+  local deadline = timeout and loop.now() + require("moonrise.duration").seconds(timeout, "--timeout")
+  while service.state ~= state do
+    if state == "ready" and service.state == "failed" then return false end
+    local _, why = service.changed:wait(deadline and deadline - loop.now())
+    if why == "timeout" and service.state ~= state then return false end
+  end
+  return true
+end
+
+function M.words.wait(client, arguments)
+  local service, state = find(arguments[1]), arguments[2] or "ready"
+  if wait_for(service, state, arguments.timeout) then return 0 end
+  client:write("E", require("moonrise.why").text(service))
+  return FAILED
+end
+
+function M.words.why(client, names)
+  for _, service in ipairs(find_all(names)) do client:write("O", require("moonrise.why").text(service)) end
+  return 0
+end
+
+-- The container ----------------------------------------------------------------------
+
+function M.words.status(client, arguments)
+  local module = require "moonrise.status"
+  local data = module.collect()
+  client:write("O", arguments.json and module.json(data) or module.text(data))
+  return data.state == "ready" and 0 or NOT_READY
+end
+
+-- It does not wait: the client may be a process of the container itself.
+function M.words.shutdown(_, arguments)
+  local status = math.tointeger(tonumber(arguments.status or 0))
+  if not status or status < 0 or status > 255 then
+    fault.raise(fault.STATUS.usage, "--status is '%s'; it takes 0 to 255", arguments.status)
+  end
+  log.line("info", "shutdown: stopping")
+  boot.stop(status)
+  return 0
+end
+
+return M

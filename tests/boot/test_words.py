@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The words of the command line that act on services and on the container."""
+import pytest
+from moonrise import BINARY, eventually, run
+
+THREE = """
+    local init, probe = require "moonrise", require "moonrise.probe"
+    db = init.service { sh = "echo db is here; exec sleep 1000", name = "db" }
+    web = init.service { sh = "trap 'echo reloaded' HUP; echo web is here; while :; do sleep 0.05; done", name = "web",
+      after = { "db" }, reload = { signal = "HUP" } }
+    bad = init.service { sh = "echo a first line; echo it is broken >&2; exit 3", name = "bad",
+      ready = probe.file "/nowhere/at/all" }
+    init.all(db, web)
+"""
+
+
+@pytest.fixture
+def three(boot):
+    """A container that is ready: db, web after it, and bad, which is not started."""
+    c = boot(THREE)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    return c
+
+
+def states(c):
+    return c.moonrise("eval", "('%s %s %s'):format(db.state, web.state, bad.state)").stdout.strip()
+
+
+def test_stop_and_start(three):
+    assert three.moonrise("stop", "web", "db").returncode == 0
+    assert states(three) == "stopped stopped stopped"
+    assert three.moonrise("health").returncode == 0  # it was wanted
+    assert three.moonrise("start", "web", "db").returncode == 0
+    assert states(three) == "ready ready stopped"
+    assert three.moonrise("start", "db").returncode == 0  # it is
+
+
+def test_restart(three):
+    before = three.moonrise("eval", "db.pid").stdout
+    assert three.moonrise("restart", "db").returncode == 0
+    assert three.moonrise("eval", "db.pid").stdout != before
+    assert states(three) == "ready ready stopped"
+
+
+def test_reload_and_signal(three):
+    assert three.moonrise("reload", "web").returncode == 0
+    three.says("web: reloaded")
+    done = three.moonrise("reload", "web", "db")
+    assert done.returncode == 1 and "db has no 'reload' option that says how it is done" in done.stderr
+    assert three.moonrise("signal", "TERM", "db").returncode == 0
+    assert three.wait() == 143
+
+
+@pytest.mark.parametrize("argv, message", [
+    (["start", "wbe"], "there is no service 'wbe'; did you mean 'web'?\n"),
+    (["why", "nothing-like-it"], "there is no service 'nothing-like-it'\n"),
+    (["signal", "TREM", "db"], "the signal for db is \"TREM\", which is no signal; it takes a name such as \"TERM\"\n"),
+    (["signal", "TERM", "bad"], "bad is not running: it is stopped\n"),
+    (["wait", "db", "raedy"], "'raedy' is no state of a service; these are: waiting, starting, "),
+    (["wait", "db", "stopped", "--timeout", "soon"], '--timeout is "soon"'),
+    (["shutdown", "--status=256"], "--status is '256'; it takes 0 to 255\n"),
+])
+def test_what_can_not_be_done(three, argv, message):
+    done = three.moonrise(*argv)
+    assert (done.returncode, done.stdout) == (1, "") and message in done.stderr
+    assert states(three) == "ready ready stopped"
+
+
+def test_a_start_that_fails_says_why(three):
+    done = three.moonrise("start", "bad")
+    assert done.returncode == 1
+    assert "bad exited with status 3 before it was ready\n  it is broken\n" in done.stderr
+
+
+def test_why(three):
+    def why(name):
+        return three.moonrise("why", name).stdout
+
+    assert why("db").startswith("db is ready for ")
+    assert why("bad") == "bad has not been started\n"
+    three.moonrise("start", "bad")
+    assert why("bad").startswith("bad failed ")
+    assert "bad exited with status 3 before it was ready\n  it is broken\n" in why("bad")
+    three.moonrise("stop", "web", "db")
+    assert why("db").startswith("db was stopped ") and "was killed by TERM" in why("db")
+    three.moonrise("eval", "require('moonrise.supervisor').begin { web }")
+    assert eventually(lambda: why("web"), lambda text: "waits" in text).startswith("web waits for db, which is stopped, for ")
+    assert three.moonrise("why", "db", "web").stdout.count("\n") == 2
+
+
+def test_why_it_is_not_ready_yet_and_when_it_starts_again(boot):
+    c = boot("""
+        local init, probe = require "moonrise", require "moonrise.probe"
+        local delay = { first = "1h", max = "1h" }
+        init.all(
+          init.service { "sleep", "1000", name = "slow", ready = probe.file "/nowhere/at/all" },
+          init.service { sh = "echo oops; exit 1", name = "again", restart = { when = "always", backoff = delay } })
+    """)
+    text = eventually(lambda: c.moonrise("why", "slow").stdout, lambda text: "/nowhere" in text)
+    assert text.startswith("slow has been starting for ")
+    text = eventually(lambda: c.moonrise("why", "again").stdout, lambda text: "again in" in text)
+    assert text.startswith("again exited with status 1 ") and "will be started again in 59min 5" in text
+    assert text.endswith(" (restart 1)\n  oops\n")
+
+
+def test_wait(three):
+    assert three.moonrise("wait", "db").returncode == 0
+    done = three.moonrise("wait", "db", "stopped", "--timeout", "10ms")
+    assert done.returncode == 1 and done.stderr.startswith("db is ready for ")
+    three.moonrise("eval", "init.service { 'sleep', '1000', name = 'late' }")
+    done = three.exec("sh", "-c", "$0 wait late & $0 start late && wait $!", BINARY)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_wait_for_what_fails(three):
+    done = three.exec("sh", "-c", "$0 start bad; $0 wait bad", BINARY)
+    assert done.returncode == 1 and "bad failed " in done.stderr
+
+
+def test_shutdown(three):
+    done = run("shutdown", "--status", "7", env={"MOONRISE_RUNDIR": three.rundir})  # from outside: it sees the end
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert three.wait() == 7
+    assert "shutdown: stopping" in three.err
+
+
+def test_shutdown_of_a_boot(boot):
+    c = boot("require('moonrise').sleep(1000)")
+    eventually(lambda: c.moonrise("health", "--live").returncode, 0)
+    assert run("shutdown", env={"MOONRISE_RUNDIR": c.rundir}).returncode == 0
+    assert c.wait() == 0
+
+
+def test_alive_but_not_ready(boot):
+    c = boot("require('moonrise').sleep(1000)")
+    eventually(lambda: c.moonrise("health", "--live").returncode, 0)
+    assert c.moonrise("health", "--ready").returncode == 1
+    assert c.moonrise("health").returncode == 1
+
+
+def test_neither_ready_nor_alive(boot):
+    c = boot("error 'oh dear'", env={"MOONRISE_HOLD": "1"})
+    done = eventually(lambda: c.moonrise("health", "--live"), lambda done: "oh dear" in done.stderr)
+    assert done.returncode == 1 and done.stderr.startswith("the boot has failed: ")
+
+
+@pytest.mark.parametrize("argv, message", [
+    (["start"], "start: usage: moonrise start NAME..."),
+    (["wait", "a", "b", "c"], "wait: usage: moonrise wait NAME [STATE] [--timeout D]"),
+    (["wait", "a", "--timeout"], "unknown option '--timeout' of wait"),
+    (["wait", "a", "--time=1"], "unknown option '--time=1' of wait"),
+    (["stop", "-f", "a"], "unknown option '-f' of stop"),
+    (["strat", "a"], "unknown command 'strat'; did you mean 'start'?"),
+])
+def test_wrong_arguments(argv, message):
+    done = run(*argv)
+    assert (done.returncode, done.stdout, done.stderr) == (64, "", f"moonrise: {message}\n")
