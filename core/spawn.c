@@ -283,6 +283,15 @@ static int child_main(void *data)
 	return 127; /* clone(2)'s wrapper makes it the exit status, without atexit */
 }
 
+int spawn_become(const struct spawn_plan *plan, struct spawn_error *ret_error)
+{
+	struct attempt attempt = { .plan = plan, .error = ret_error };
+
+	*ret_error = (struct spawn_error){ 0 };
+	(void)child_main(&attempt);
+	return -ret_error->error;
+}
+
 /* ---- the parent */
 
 /* The top of a stack that is mapped once and kept, with a page below it that

@@ -66,6 +66,9 @@ void spawn_plan_init(struct spawn_plan *plan);
  * left to the caller, who may know a shell to try, as execvp(3) does. */
 pid_t spawn_start(const struct spawn_plan *plan, struct spawn_error *ret_error);
 
+/* No fork: this process itself becomes it. Returns only when it can't: -errno. */
+int spawn_become(const struct spawn_plan *plan, struct spawn_error *ret_error);
+
 /* "stage subject: reason" into buf; returns buf. */
 const char *spawn_error_text(const struct spawn_error *error, char *buf, size_t size);
 

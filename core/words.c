@@ -4,6 +4,7 @@
 #include "client.h"
 #include "control.h"
 #include "edit.h"
+#include "enter.h"
 #include "util.h"
 
 #include <limits.h>
@@ -153,6 +154,10 @@ const struct word words_of_init[] = {
 	  2, MANY, "" },
 	{ "shutdown", "[--status N]", "stop everything in order, then exit", run_request, 0, 0,
 	  "--status=" },
+	{ "env", "[--json|-0]", "the environment that processes get", run_request, 0, 0,
+	  "--json -0" },
+	{ "enter", "NAME [-- CMD...]", "a command as a service would run it", enter_run, 0, MANY,
+	  NULL },
 	{ "eval", "EXPR", "a Lua expression, inside the running init", run_eval, 1, 1, NULL },
 	{ "repl", "", "the same, line after line", run_repl, 0, 0, NULL },
 };
@@ -214,6 +219,6 @@ int words_run(const struct word *word, int argc, char **argv)
 		       word->arguments);
 		return 0;
 	}
-	r = check_arguments(word, argc, argv);
+	r = word->run == enter_run ? 0 : check_arguments(word, argc, argv);
 	return r ? r : word->run(argc, argv);
 }

@@ -86,7 +86,11 @@ local OURS = {
   "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
 }
 
-local function environment(options, user)
+--- The environment of a process.
+-- @tparam table options checked
+-- @tparam[opt] table user the account, if it changes
+-- @treturn table name -> value
+function M.environment(options, user)
   local result = inherited(options)
   for _, name in ipairs(OURS) do result[name] = nil end
   if user then
@@ -110,10 +114,11 @@ local function environment_list(env)
   return list
 end
 
--- Who it is and what it may: most processes are and may what we are and may.
+-- Most processes are and may what we are and may.
 local RIGHTS = { "user", "group", "groups", "umask", "limits", "caps" }
 
-local function rights_of(options)
+--- Who a process is and what it may: see moonrise.rights; empty when it is as we are.
+function M.rights_of(options)
   for _, name in ipairs(RIGHTS) do
     if options[name] ~= nil then return require("moonrise.rights").of(options) end
   end
@@ -249,8 +254,8 @@ end
 -- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
 function M.spawn(options, launch)
-  local rights = rights_of(options)
-  local env = environment(options, rights.user)
+  local rights = M.rights_of(options)
+  local env = M.environment(options, rights.user)
   for name, value in pairs(launch.env or {}) do env[name] = value end
   local path = find(options, env)
   local fds <close> = setmetatable({}, { __close = close_all })

@@ -112,6 +112,18 @@ function M.words.status(client, arguments)
   return data.state == "ready" and 0 or NOT_READY
 end
 
+function M.words.env(client, arguments)
+  local environment = require "moonrise.environment"
+  client:write("O", environment.text(require("moonrise.process").environment({}),
+    arguments.json and "json" or arguments["0"] and "null" or "shell"))
+  return 0
+end
+
+function M.words.enter(client, names)
+  client:write("O", require("moonrise.enter").plan(find(names[1])))
+  return 0
+end
+
 -- It does not wait: the client may be a process of the container itself.
 function M.words.shutdown(_, arguments)
   local status = math.tointeger(tonumber(arguments.status or 0))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The words of the command line that act on services and on the container."""
+import json
+
 import pytest
-from moonrise import BINARY, eventually, run
+from moonrise import BINARY, eventually, needs_root, run
 
 THREE = """
     local init, probe = require "moonrise", require "moonrise.probe"
@@ -142,6 +144,77 @@ def test_neither_ready_nor_alive(boot):
     c = boot("error 'oh dear'", env={"MOONRISE_HOLD": "1"})
     done = eventually(lambda: c.moonrise("health", "--live"), lambda done: "oh dear" in done.stderr)
     assert done.returncode == 1 and done.stderr.startswith("the boot has failed: ")
+
+
+# ---- what the boot has set
+
+
+def test_env(boot):
+    c = boot("""
+        local env = require "moonrise.env"
+        env.read { PORT = { type = "port" }, PASSWORD = { type = "secret" } }
+    """, env={"PORT": "80", "PASSWORD": "dont-tell", "QUOTED": "it's a\nline", "PLAIN": "a/b.c:d"})
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    text = c.moonrise("env").stdout
+    assert "PORT=80\n" in text and "PLAIN=a/b.c:d\n" in text and "QUOTED='it'\\''s a\nline'\n" in text
+    assert "PASSWORD" not in text and "dont-tell" not in text
+    assert c.exec("sh", "-c", f'eval "$({BINARY} env)"; printf %s "$QUOTED"').stdout == "it's a\nline"
+    assert json.loads(c.moonrise("env", "--json").stdout)["QUOTED"] == "it's a\nline"
+    assert "QUOTED=it's a\nline\0" in c.moonrise("env", "-0").stdout
+
+
+ENTERED = """
+    local init = require "moonrise"
+    init.start { "/bin/sleep", "1000", name = "sleeper", env = { COLOUR = "blue", HOME = "/nowhere" }, cwd = "/usr",
+      umask = "027", limits = { nofile = { 100, 200 }, core = "infinity" }, nice = 3, clear_env = true }
+    init.service { "/bin/sleep", "1000", name = "plain" }
+"""
+
+LOOK = "echo $COLOUR $HOME $(pwd) $(umask) $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(nice)"
+
+
+def test_enter(boot):
+    c = boot(ENTERED)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    done = c.moonrise("enter", "sleeper", "--", "sh", "-c", LOOK)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "blue /nowhere /usr 0027 100 200 unlimited 3\n", "")
+    assert c.moonrise("enter", "sleeper", "--", "sh", "-c", "exit 9").returncode == 9
+    done = c.moonrise("enter", "sleeper", input="echo $COLOUR")  # a shell
+    assert (done.returncode, done.stdout) == (0, "blue\n")
+    assert c.exec("env", "TERM=xterm", BINARY, "enter", "sleeper", "--", "printenv", "TERM").stdout == "xterm\n"
+    done = c.moonrise("enter", "plain", "--", "pwd")  # where the init is
+    assert (done.returncode, done.stdout) == (0, c.dir + "\n")
+
+
+@pytest.mark.parametrize("argv, status, message", [
+    (["enter", "sleeper", "--", "no-such-command"], 127, "cannot enter sleeper: no-such-command: No such file or directory"),
+    (["enter", "sleeper", "--", "/etc/passwd"], 126, "cannot enter sleeper: /etc/passwd: Permission denied"),
+    (["enter", "slepper", "--", "true"], 1, "there is no service 'slepper'; did you mean 'sleeper'?"),
+    (["enter", "sleeper", "true"], 64, "enter: usage: moonrise enter NAME [-- CMD [ARG...]]"),
+    (["enter"], 64, "enter: usage: moonrise enter NAME [-- CMD [ARG...]]"),
+])
+def test_enter_what_can_not_be_entered(boot, argv, status, message):
+    c = boot(ENTERED)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    done = c.moonrise(*argv)
+    assert done.returncode == status and message in done.stderr
+
+
+@needs_root
+def test_enter_as_the_user_and_with_the_capabilities(boot):
+    c = boot("""
+        require("moonrise").start { "/bin/sleep", "1000", name = "sleeper", user = "daemon", groups = { "adm" },
+          caps = { "net_bind_service" }, no_new_privs = true, cwd = "/" }
+    """)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    own = c.moonrise("eval", "services.sleeper.pid").stdout.strip()
+
+    def look(pid):
+        return f"grep -E '^(Uid|Gid|Groups|Cap|NoNew)' /proc/{pid}/status"
+
+    done = c.moonrise("enter", "sleeper", "--", "sh", "-c", look("self"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == c.exec("sh", "-c", look(own)).stdout
 
 
 @pytest.mark.parametrize("argv, message", [
