@@ -145,6 +145,9 @@ static int run_command(int argc, char **argv)
 
 /* ---- moonrise SCRIPT */
 
+/* `--lua DIR` and `--memory SIZE` may stand before `check` and after it. */
+static struct host_options script_options = { .mode = "boot", .format = "text" };
+
 static int set_lua_dir(void *target, const char *value)
 {
 	((struct host_options *)target)->lua_dir = value;
@@ -206,18 +209,21 @@ static int refuse_script(const char *reason, const char *path)
 	return EX_NOINPUT;
 }
 
-static int run_script(struct host_options *options)
+/* argv: SCRIPT [ARG...], or nothing. */
+static int run_script(int argc, char **argv)
 {
+	const char *path = argc > 0 ? argv[0] : DEFAULT_SCRIPT;
 	struct stat st;
 
-	if (stat(options->script, &st) < 0)
-		return refuse_script(errno == ENOENT ? "no such script" : strerror(errno),
-				     options->script);
+	if (stat(path, &st) < 0)
+		return refuse_script(errno == ENOENT ? "no such script" : strerror(errno), path);
 	if (S_ISDIR(st.st_mode))
-		return refuse_script("a directory is not a script", options->script);
-	if (access(options->script, R_OK) < 0)
-		return refuse_script("cannot read the script", options->script);
-	return host_run(options);
+		return refuse_script("a directory is not a script", path);
+	if (access(path, R_OK) < 0)
+		return refuse_script("cannot read the script", path);
+	script_options.script = path;
+	script_options.args = argc > 0 ? argv + 1 : argv;
+	return host_run(&script_options);
 }
 
 static bool is_script(const char *argument)
@@ -229,14 +235,12 @@ static bool is_script(const char *argument)
 
 static int rehearse(const char *mode, const struct option_table *table, int argc, char **argv)
 {
-	struct host_options options = { .mode = mode, .format = "text" };
-	int first = option_scan(table, argc, argv, &options);
+	int first = option_scan(table, argc, argv, &script_options);
 
 	if (first < 0)
 		return -first - 1;
-	options.script = first < argc ? argv[first] : DEFAULT_SCRIPT;
-	options.args = first < argc ? argv + first + 1 : argv + argc;
-	return run_script(&options);
+	script_options.mode = mode;
+	return run_script(argc - first, argv + first);
 }
 
 static int run_check(int argc, char **argv)
@@ -370,17 +374,13 @@ static int run_as_other(compat_parser *parse, int argc, char **argv)
 
 static int boot(int argc, char **argv)
 {
-	struct host_options options = { .mode = "boot", .script = DEFAULT_SCRIPT };
-	int first = option_scan(&boot_table, argc, argv, &options);
+	int first = option_scan(&boot_table, argc, argv, &script_options);
 
 	if (first < 0)
 		return -first - 1;
-	options.args = argv + first;
 	if (first < argc && !is_script(argv[first]))
 		return run_word(argc - first, argv + first);
-	if (first < argc)
-		options.script = *options.args++;
-	return run_script(&options);
+	return run_script(argc - first, argv + first);
 }
 
 int main(int argc, char **argv)
