@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #define NOT_EXECUTABLE 126
 #define NOT_FOUND 127
@@ -101,14 +102,19 @@ static void arrived(const struct signal_arrival *arrival)
 
 /* ---- the child */
 
+static void take_terminal_back(void)
+{
+	if (options->tty == TTY_SESSION)
+		tty_claim();
+	else if (options->tty == TTY_GROUP)
+		(void)tty_take_back(command.pid);
+}
+
 static void ended(struct child *child, const struct child_end *end)
 {
 	(void)child;
 	say(end->how == CHILD_EXITED ? VOICE_EXITED : VOICE_KILLED, command.pid, end->number);
-	if (options->tty == TTY_SESSION)
-		tty_claim();
-	else
-		(void)tty_take_back(command.pid);
+	take_terminal_back();
 	if (end->how != CHILD_EXITED) /* it had no chance to do so itself */
 		tty_restore();
 	command.status = child_exit_status(end);
@@ -181,7 +187,7 @@ static char *move_listen_pid(void)
 	return entry + strlen("LISTEN_PID=");
 }
 
-/* We go to /, so that no mount is kept busy by us; the command stays here. */
+/* The command stays where we were; we go to / before it can look at us. */
 static int leave_directory(void)
 {
 	int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -189,6 +195,12 @@ static int leave_directory(void)
 	if (fd >= 0)
 		(void)!chdir("/");
 	return fd;
+}
+
+/* They are the command's: a pipe that only we still hold would never end. */
+static void close_inherited(void)
+{
+	(void)syscall(SYS_close_range, 3, ~0U, 0);
 }
 
 static pid_t spawn(const char *path, struct spawn_error *error)
@@ -212,6 +224,8 @@ static pid_t spawn(const char *path, struct spawn_error *error)
 	pid = spawn_start(&plan, error);
 	if (pid == -ENOEXEC && options->shell_fallback)
 		pid = start_as_script(&plan, error);
+	if (pid < 0 && plan.foreground)
+		take_terminal_back();
 	return pid;
 }
 
@@ -284,6 +298,8 @@ static bool orphans_come_to_us(void)
 static void prepare(void)
 {
 	signal_take(arrived);
+	if (options->pause)
+		(void)!chdir("/");
 	if (options->death_signal)
 		(void)prctl(PR_SET_PDEATHSIG, options->death_signal, 0, 0, 0);
 	if (options->subreaper)
@@ -328,6 +344,7 @@ int command_run(const struct command_options *chosen)
 	prepare();
 	status = options->pause ? 0 : start();
 	if (status == 0) {
+		close_inherited();
 		while (!command.over)
 			signal_wait();
 		status = command.status;

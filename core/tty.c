@@ -52,7 +52,9 @@ bool tty_lend(pid_t group)
 
 bool tty_take_back(pid_t group)
 {
-	return tcgetpgrp(STDIN_FILENO) == group && tcsetpgrp(STDIN_FILENO, getpgrp()) == 0;
+	if (group && tcgetpgrp(STDIN_FILENO) != group)
+		return false;
+	return tcsetpgrp(STDIN_FILENO, getpgrp()) == 0;
 }
 
 void tty_claim(void)

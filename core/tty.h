@@ -30,8 +30,8 @@ void tty_restore(void);
  * the child. Returns the set (SIGNAL_BIT) of what was swallowed. */
 uint64_t tty_release(void);
 
-/* Lend it to a group, when it is ours; take it back, when that group has it.
- * true: it has changed hands. */
+/* Lend it to a group, when it is ours; take it back, when that group has it (0:
+ * whoever has it). true: it has changed hands. */
 bool tty_lend(pid_t group);
 bool tty_take_back(pid_t group);
 

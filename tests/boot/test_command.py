@@ -338,6 +338,18 @@ def test_descriptors_are_handed_down():
         assert (done.returncode, file.read()) == (0, "hello\n")
 
 
+def test_we_hold_no_pipe_that_was_handed_down():
+    read, write = os.pipe()
+    closes = f"import os, sys; os.close({write}); sys.stdin.read()"
+    with subprocess.Popen([BINARY, "-q", "--", "/usr/bin/python3", "-c", closes], pass_fds=[write],
+                          stdin=subprocess.PIPE) as init:
+        os.close(write)
+        with os.fdopen(read) as file:
+            assert file.read() == ""  # while the init runs
+        assert init.poll() is None
+        init.communicate()
+
+
 def test_sockets_passed_to_us_are_the_commands():
     done = run("-c", f"LISTEN_PID=$$ exec {BINARY} -q -- sh -c 'echo $LISTEN_PID $$'", program="/bin/sh")
     theirs, its_own = done.stdout.split()
