@@ -80,6 +80,7 @@ int bind_open_loop(lua_State *L);
 int bind_open_proc(lua_State *L);
 int bind_open_cred(lua_State *L);
 int bind_open_net(lua_State *L);
+int bind_open_listen(lua_State *L);
 int bind_open_log(lua_State *L);
 int bind_open_file(lua_State *L);
 int bind_open_control(lua_State *L);

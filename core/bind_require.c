@@ -21,8 +21,9 @@
 static const luaL_Reg system_modules[] = {
 	{ "sys.control", bind_open_control }, { "sys.cred", bind_open_cred },
 	{ "sys.file", bind_open_file },       { "sys.host", bind_open_host },
-	{ "sys.log", bind_open_log },         { "sys.loop", bind_open_loop },
-	{ "sys.net", bind_open_net },         { "sys.proc", bind_open_proc },
+	{ "sys.listen", bind_open_listen },   { "sys.log", bind_open_log },
+	{ "sys.loop", bind_open_loop },       { "sys.net", bind_open_net },
+	{ "sys.proc", bind_open_proc },
 };
 
 static const char *const library_dirs[] = {

@@ -6,8 +6,8 @@
  * socket never wakes an idle init. */
 #include "control.h"
 
+#include "listen.h"
 #include "loop.h"
-#include "net.h"
 #include "util.h"
 
 #include <errno.h>
@@ -424,6 +424,7 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 
 int control_listen(const char *path, void (*arrived)(int client, const struct control_frame *frame))
 {
+	static const struct listen_rights rights = { .mode = 0600, .uid = -1, .gid = -1 };
 	int r;
 
 	if (listener.fd >= 0)
@@ -432,7 +433,7 @@ int control_listen(const char *path, void (*arrived)(int client, const struct co
 		return -EINVAL;
 	if ((r = make_directory(path)) < 0)
 		return r;
-	auto_close int fd = net_listen_unix(path, 0600);
+	auto_close int fd = listen_unix(path, SOCK_STREAM | SOCK_NONBLOCK, SOMAXCONN, &rights);
 	if (fd < 0)
 		return fd;
 	listener = (struct loop_source){ fd, listener_ready };

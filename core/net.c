@@ -13,21 +13,13 @@
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 const char *net_hosts_path = "/etc/hosts";
 
 /* ---- names */
 
-union net_address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-/* Length of the address, or -EINVAL: `text` is no number. */
-static int parse_address(const char *text, uint16_t port, union net_address *ret_address)
+int net_parse_address(const char *text, uint16_t port, union net_address *ret_address)
 {
 	union net_address address = { 0 };
 
@@ -50,7 +42,7 @@ static bool is_address(const char *text)
 {
 	union net_address address;
 
-	return parse_address(text, 0, &address) > 0;
+	return net_parse_address(text, 0, &address) > 0;
 }
 
 static int add_address(char addresses[][NET_ADDRESS_SIZE], int count, const char *text)
@@ -122,25 +114,23 @@ static int start_connect(const struct sockaddr *address, socklen_t length)
 int net_connect_tcp(const char *address, uint16_t port)
 {
 	union net_address a;
-	int length = parse_address(address, port, &a);
+	int length = net_parse_address(address, port, &a);
 
 	return length < 0 ? length : start_connect(&a.any, (socklen_t)length);
 }
 
-/* A name that starts with '@' is an abstract one. Length of the address, or
- * -errno: a name cut off would be another socket. */
-static int parse_unix(const char *name, struct sockaddr_un *ret_address)
+int net_parse_unix(const char *name, union net_address *ret_address)
 {
 	size_t length = strlen(name);
 
 	if (length == 0)
 		return -EINVAL;
-	if (length >= sizeof(ret_address->sun_path))
+	if (length >= sizeof(ret_address->local.sun_path))
 		return -ENAMETOOLONG;
-	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(ret_address->sun_path, name, length);
+	*ret_address = (union net_address){ .local.sun_family = AF_UNIX };
+	memcpy(ret_address->local.sun_path, name, length);
 	if (*name == '@')
-		ret_address->sun_path[0] = '\0';
+		ret_address->local.sun_path[0] = '\0';
 	else
 		length++;
 	return (int)(offsetof(struct sockaddr_un, sun_path) + length);
@@ -148,10 +138,10 @@ static int parse_unix(const char *name, struct sockaddr_un *ret_address)
 
 int net_connect_unix(const char *path)
 {
-	struct sockaddr_un address;
-	int length = parse_unix(path, &address);
+	union net_address address;
+	int length = net_parse_unix(path, &address);
 
-	return length < 0 ? length : start_connect((struct sockaddr *)&address, (socklen_t)length);
+	return length < 0 ? length : start_connect(&address.any, (socklen_t)length);
 }
 
 int net_connected(int fd)
@@ -169,70 +159,23 @@ int net_connected(int fd)
 	return error ? -error : 1;
 }
 
-/* ---- listening */
-
-static bool somebody_listens(const char *path)
-{
-	auto_close int fd = net_connect_unix(path);
-
-	return fd != -ECONNREFUSED; /* in doubt (its queue is full, no access) yes */
-}
-
-/* What an earlier run left behind. Anything but a socket stays: it is not ours. */
-static int remove_stale(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode) || somebody_listens(path))
-		return -EADDRINUSE;
-	return unlink(path) < 0 ? -errno : 0;
-}
-
-/* Nobody can connect before listen(2), so the mode is there in time. */
-static int bind_and_listen(int fd, const char *path, unsigned mode)
-{
-	struct sockaddr_un address;
-	int length = parse_unix(path, &address);
-
-	if (length < 0)
-		return length;
-	if (bind(fd, (struct sockaddr *)&address, (socklen_t)length) < 0)
-		return -errno;
-	if (chmod(path, mode) < 0 || listen(fd, SOMAXCONN) < 0)
-		return -errno;
-	return 0;
-}
-
-int net_listen_unix(const char *path, unsigned mode)
-{
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r = fd < 0 ? -errno : remove_stale(path);
-
-	if (r == 0)
-		r = bind_and_listen(fd, path, mode);
-	return r < 0 ? r : keep_fd(&fd);
-}
-
 /* ---- sd_notify */
 
 int net_notify(const char *socket_name, const char *text)
 {
 	auto_close int fd = -1;
-	struct sockaddr_un address;
+	union net_address address;
 	int length;
 
 	if (!socket_name || !*socket_name)
 		return 0;
-	length = parse_unix(socket_name, &address);
+	length = net_parse_unix(socket_name, &address);
 	if (length < 0)
 		return length;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
-		   (socklen_t)length) < 0)
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, &address.any, (socklen_t)length) < 0)
 		return -errno;
 	return 1;
 }

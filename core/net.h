@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets that never block: connect, listen, resolve what can be known without
- * asking the network, and the sd_notify datagram to whoever started us. */
+/* Sockets that never block: connect, resolve what can be known without asking the
+ * network, and the sd_notify datagram to whoever started us. listen.h has those
+ * that others connect to. */
 #ifndef MOONRISE_NET_H
 #define MOONRISE_NET_H
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define NET_ADDRESS_SIZE 64
 #define NET_MAX_ADDRESSES 8
+
+union net_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_un local;
+};
+
+/* Length of the address, or -EINVAL: `text` is no number. */
+int net_parse_address(const char *text, uint16_t port, union net_address *ret_address);
+
+/* The same for a path; a name that starts with '@' is an abstract one. -errno for one
+ * that is too long: a name cut off would be another socket. */
+int net_parse_unix(const char *name, union net_address *ret_address);
 
 /* Numbers, /etc/hosts, and localhost even where that does not name it. Count of
  * addresses as text, or -ENOENT: ask a process outside PID 1. */
@@ -23,10 +40,6 @@ extern const char *net_hosts_path;
 int net_connect_tcp(const char *address, uint16_t port);
 int net_connect_unix(const char *path); /* "/path" or "@abstract" */
 int net_connected(int fd);
-
-/* A listening stream socket with the mode given; a stale socket that nobody
- * listens on is replaced: descriptor or -errno (-EADDRINUSE: one is alive). */
-int net_listen_unix(const char *path, unsigned mode);
 
 /* sd_notify(3) to $NOTIFY_SOCKET as it was at start ("/path" or "@abstract"):
  * 1 sent, 0 there is none, or -errno. */

@@ -7,7 +7,7 @@ local cases = {}
 local function case(name, run) cases[#cases + 1] = { name = name, run = run } end
 
 case("require", function()
-  for _, name in ipairs { "control", "cred", "file", "host", "log", "loop", "net", "proc" } do
+  for _, name in ipairs { "control", "cred", "file", "host", "listen", "log", "loop", "net", "proc" } do
     assert(require("sys." .. name))
   end
   assert(not pcall(require, "nowhere"))
@@ -70,6 +70,21 @@ case("net", function()
   local tcp <close> = net.connect_tcp("127.0.0.1", 1)
   assert(tcp == nil or select("#", tcp:connected()) > 0)
   assert(net.notify("READY=1") == false)
+end)
+
+case("listen", function()
+  local listen, net, file = require "sys.listen", require "sys.net", require "sys.file"
+  local path = dir .. "/socket"
+  file.remove(path)
+  local server <close> = assert(listen.unix(path, "stream", 5, 384, -1, -1))
+  local client <close> = assert(net.connect_unix(path))
+  local connection <close> = assert(listen.accept(server))
+  assert(client and connection)
+  assert(file.remove(path))
+  local fifo <close> = assert(listen.fifo(path, 384, -1, -1))
+  assert(fifo and file.remove(path))
+  assert(not listen.inet("localhost", 80, "stream", 5))
+  assert(not listen.adopt(server:number()))
 end)
 
 case("cred", function()
