@@ -183,7 +183,7 @@ static int set_json(void *target, const char *value)
 	return 0;
 }
 
-/* `settings` takes them all, `check` the first two, and a boot the first four. */
+/* `settings` takes them all, the others the first four. */
 static const struct option_row script_rows[] = {
 	{ 0, "lua", "DIR", "read the built-in modules from DIR instead", .set = set_lua_dir },
 	{ 0, "memory", "SIZE", "what the script may use (default 64M)", .set = set_memory },
@@ -194,7 +194,7 @@ static const struct option_row script_rows[] = {
 };
 
 static const struct option_table check_table = {
-	"moonrise check", script_rows, 2, usage_error, NULL,
+	"moonrise check", script_rows, 4, usage_error, NULL,
 };
 static const struct option_table boot_table = {
 	"moonrise", script_rows, 4, usage_error, &command_table,
