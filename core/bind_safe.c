@@ -4,6 +4,7 @@
  * regular files and devices, and write; moonrise.fs does the rest. */
 #include "bind.h"
 #include "host.h"
+#include "log.h"
 #include "util.h"
 
 #include <errno.h>
@@ -112,6 +113,64 @@ static int l_open(lua_State *L)
 	return 1;
 }
 
+/* ---- print and io.write: in a boot they are messages, since stdout may be a pipe
+ * that nobody reads */
+
+static void say(lua_State *L, int first, const char *between)
+{
+	int last = lua_gettop(L);
+	luaL_Buffer text;
+	size_t length;
+
+	luaL_buffinit(L, &text);
+	for (int i = first; i <= last; i++) {
+		if (i > first)
+			luaL_addstring(&text, between);
+		(void)luaL_tolstring(L, i, NULL);
+		luaL_addvalue(&text);
+	}
+	luaL_pushresult(&text);
+	const char *line = lua_tolstring(L, -1, &length);
+	if (length > 0 && line[length - 1] == '\n')
+		length--;
+	log_line(LEVEL_NOTICE, line, length);
+}
+
+static int l_print(lua_State *L)
+{
+	say(L, 1, "\t");
+	return 0;
+}
+
+static int l_write(lua_State *L)
+{
+	say(L, 1, "");
+	return 0;
+}
+
+/* io.stderr:write(...) */
+static int l_stream_write(lua_State *L)
+{
+	say(L, 2, "");
+	lua_settop(L, 1);
+	return 1;
+}
+
+static void redirect_output(lua_State *L)
+{
+	lua_register(L, "print", l_print);
+	lua_getglobal(L, LUA_IOLIBNAME);
+	lua_pushcfunction(L, l_write);
+	lua_setfield(L, -2, "write");
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, l_stream_write);
+	lua_setfield(L, -2, "write");
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -3, "stdout");
+	lua_setfield(L, -2, "stderr");
+	lua_pop(L, 1);
+}
+
 /* ---- installing */
 
 static void remove_names(lua_State *L, const struct removed *r)
@@ -137,5 +196,5 @@ void bind_safe_install(lua_State *L)
 	lua_setfield(L, -2, "open");
 	lua_pop(L, 1);
 	if (strcmp(host_options()->mode, "boot") == 0)
-		bind_print_install(L);
+		redirect_output(L);
 }
