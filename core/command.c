@@ -113,6 +113,7 @@ static void take_terminal_back(void)
 static void ended(struct child *child, const struct child_end *end)
 {
 	(void)child;
+	say(VOICE_CHILD, command.pid, 0);
 	say(end->how == CHILD_EXITED ? VOICE_EXITED : VOICE_KILLED, command.pid, end->number);
 	take_terminal_back();
 	if (end->how != CHILD_EXITED) /* it had no chance to do so itself */

@@ -46,6 +46,8 @@ const struct voice voice_tini = {
 		[VOICE_STARTED] = { 2, "[INFO  tini (~)] Spawned child process '@' with pid '#'" },
 		[VOICE_FORWARDED] = { 3, "[DEBUG tini (~)] Passing signal: '$'" },
 		[VOICE_GONE] = { 1, "[WARN  tini (~)] Child was dead when forwarding signal" },
+		[VOICE_CHILD] = { 3, "[DEBUG tini (~)] Received SIGCHLD\n"
+				     "[DEBUG tini (~)] Reaped child with pid: '#'" },
 		[VOICE_REAPED] = { 3, "[DEBUG tini (~)] Reaped child with pid: '#'" },
 		[VOICE_ORPHAN] = { 1, "[WARN  tini (~)] Reaped zombie process with pid=#" },
 		[VOICE_EXITED] = { 2, "[INFO  tini (~)] Main child exited normally (with status "
@@ -71,11 +73,10 @@ const struct voice voice_dumb_init = {
 		[VOICE_FORWARDED] = { 1, ME "Forwarded signal # to children." },
 		[VOICE_DROPPED] = { 1, ME "Not forwarding signal # to children (ignored)." },
 		[VOICE_SUSPENDED] = { 1, ME "Suspending self due to TTY signal." },
+		[VOICE_CHILD] = { 1, ME "Received signal 17." },
 		[VOICE_REAPED] = { 1, ME "A child with PID # ended." },
-		[VOICE_EXITED] = { 1, ME "Received signal 17.\n" ME
-				      "A child with PID # exited with exit status %." },
-		[VOICE_KILLED] = { 1, ME "Received signal 17.\n" ME
-				      "A child with PID # was terminated by signal %." },
+		[VOICE_EXITED] = { 1, ME "A child with PID # exited with exit status %." },
+		[VOICE_KILLED] = { 1, ME "A child with PID # was terminated by signal %." },
 		[VOICE_GOODBYE] = { 1, ME "Child exited with status #. Goodbye." },
 	},
 };

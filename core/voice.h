@@ -19,6 +19,7 @@ enum voice_event {
 	VOICE_DROPPED,    /* a: signal */
 	VOICE_GONE,       /* a: signal that came too late */
 	VOICE_SUSPENDED,  /* we stop, too */
+	VOICE_CHILD,      /* the command has ended: a: pid */
 	VOICE_REAPED,     /* a: pid of a stranger */
 	VOICE_ORPHAN,     /* the same, when -w asks for it */
 	VOICE_EXITED,     /* the command: a: pid, b: status */
