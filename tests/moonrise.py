@@ -169,7 +169,8 @@ class Container:
     # ---- output
 
     def _text(self, number):
-        return self._readers[number].data.decode(errors="replace")
+        reader = self._readers[number]
+        return reader.data.decode(errors="replace") if reader else ""
 
     @property
     def out(self):

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""What comes out of the container, whatever its stdout is and however it is read."""
+import fcntl
+import json
+import os
+import socket
+import tempfile
+
+import pytest
+from moonrise import eventually, needs_root
+
+LINES = 20000  # of 32 bytes: more than all buffers on the way hold
+WRITER = f'''
+    local init = require "moonrise"
+    init.start {{ "seq", "-f", "%030.0f!", "{LINES}", name = "many", essential = false }}
+    init.log("notice", "started")
+'''
+EXPECTED = "".join(f"many: {n:030d}!\n" for n in range(1, LINES + 1))
+
+
+@pytest.mark.parametrize("mode, out", [
+    (None, "one: hello\n"),
+    ("prefix", "one: hello\n"),
+    ("plain", "hello\n"),
+    ("nonsense", "one: hello\n"),
+])
+def test_modes(boot, mode, out):
+    c = boot('require "moonrise".run { "echo", "hello", name = "one" } require "moonrise".exit()',
+             env={"MOONRISE_LOG": mode} if mode else None)
+    assert c.wait() == 0
+    assert c.out == out
+
+
+def test_json(boot):
+    c = boot('''
+        local init = require "moonrise"
+        init.log("warning", 'a "b"')
+        init.run { sh = "printf '\\\\377\\\\t\\"x\\"' >&2", name = "one" }
+        init.exit()
+    ''', env={"MOONRISE_LOG": "json"})
+    assert c.wait() == 0
+    own, line = json.loads(c.err.splitlines()[0]), json.loads(c.out)
+    assert (own["name"], own["level"], own["message"]) == ("moonrise", "warning", 'a "b"')
+    assert (line["name"], line["stream"], line["message"]) == ("one", "stderr", '\ufffd\t"x"')
+    assert line["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("level, said", [("error", "e"), ("warning", "ew"), (None, "ewni"), ("debug", "ewnid")])
+def test_levels(boot, level, said):
+    c = boot('''
+        local init = require "moonrise"
+        for _, level in ipairs { "error", "warning", "notice", "info", "debug" } do init.log(level, "said " .. level) end
+        init.exit()
+    ''', env={"MOONRISE_LOG_LEVEL": level} if level else None)
+    assert c.wait() == 0
+    assert "".join(line[15] for line in c.err.splitlines() if line.startswith("moonrise: said ")) == said
+
+
+def test_no_line_is_lost_at_the_end(boot):
+    c = boot(WRITER.replace("essential = false", ""))
+    assert c.wait() == 0
+    assert c.out == EXPECTED
+
+
+def read_all(fd):
+    data = b""
+    while chunk := os.read(fd, 65536):
+        data += chunk
+    return data.decode()
+
+
+def test_a_reader_that_is_late_gets_it_all(boot):
+    """Meanwhile the writer waits, and PID 1 does not."""
+    read, write = os.pipe()
+    c = boot(WRITER, stdout=write)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert "seq" in [name for _, _, name in c.processes().values()]
+    assert fcntl.fcntl(write, fcntl.F_GETFL) & os.O_NONBLOCK == 0  # it is shared with others
+    os.close(write)
+    data = b""
+    while len(data) < len(EXPECTED):
+        data += os.read(read, 4096)
+    assert data.decode() == EXPECTED
+    assert c.stop() == 0
+    assert read_all(read) == ""
+    os.close(read)
+
+
+def test_a_reader_that_never_comes_does_not_hold_the_stop(boot):
+    read, write = os.pipe()
+    c = boot(WRITER, stdout=write)
+    os.close(write)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert c.stop() == 0
+    os.close(read)
+
+
+def test_a_reader_that_has_gone_stops_nobody(boot):
+    read, write = os.pipe()
+    c = boot(WRITER, stdout=write)
+    os.close(write)
+    os.close(read)
+    c.says("started")
+    eventually(lambda: "seq" in [name for _, _, name in c.processes().values()], False)
+    assert c.stop() == 0
+
+
+def test_a_file(boot):
+    with tempfile.TemporaryFile() as file:
+        c = boot(WRITER.replace("essential = false", ""), stdout=file)
+        assert c.wait() == 0
+        file.seek(0)
+        assert file.read().decode() == EXPECTED
+
+
+def test_a_full_disk_stops_nobody(boot):
+    with open("/dev/full", "wb") as full:
+        c = boot(WRITER.replace("essential = false", ""), stdout=full)
+        assert c.wait() == 0
+
+
+def test_a_socket(boot):
+    ours, theirs = socket.socketpair()
+    c = boot(WRITER.replace("essential = false", ""), stdout=theirs)
+    theirs.close()
+    assert read_all(ours.fileno()) == EXPECTED
+    assert c.wait() == 0
+    ours.close()
+
+
+@needs_root
+def test_a_pipe_of_somebody_else(boot):
+    """It can't be opened again: docker's pipes belong to root."""
+    c = boot(WRITER.replace("essential = false", ""),
+             inside='chmod 755 .; mkdir -m 777 run; exec setpriv --reuid 12345 --regid 0 --clear-groups "$@"')
+    assert c.wait() == 0
+    assert c.out == EXPECTED
