@@ -31,22 +31,27 @@ int bind_fail(lua_State *L, int error, const char *what)
 struct queued {
 	struct queued *next;
 	struct bind_event event;
-	char text[];
+	char data[]; /* fds, text */
 };
 
 static struct queued *first, **last = &first;
 
 int bind_push_event(const struct bind_event *event)
 {
-	struct queued *q = malloc(sizeof(*q) + event->length + 1);
+	size_t fds_size = sizeof(int) * (size_t)event->fd_count;
+	struct queued *q = malloc(sizeof(*q) + fds_size + event->length + 1);
 	if (!q)
 		return -ENOMEM;
+	char *text = q->data + fds_size;
 	q->next = NULL;
 	q->event = *event;
-	q->event.text = q->text;
+	q->event.fds = (int *)q->data;
+	q->event.text = text;
+	if (fds_size)
+		memcpy(q->data, event->fds, fds_size);
 	if (event->length)
-		memcpy(q->text, event->text, event->length);
-	q->text[event->length] = '\0';
+		memcpy(text, event->text, event->length);
+	text[event->length] = '\0';
 	*last = q;
 	last = &q->next;
 	return 0;
@@ -64,6 +69,8 @@ void bind_drop_event(void)
 	first = q->next;
 	if (!first)
 		last = &first;
+	for (int i = 0; i < q->event.fd_count; i++)
+		cleanup_close(&q->event.fds[i]);
 	free(q);
 }
 
@@ -105,7 +112,8 @@ int bind_watch_fd(struct bind_fd *fd, uint32_t events)
 	fd->token = ++counter & INT_MAX;
 	fd->next = watched;
 	watched = fd;
-	if (!fd->added) /* a regular file: always ready, nothing for epoll */
+	/* A regular file: always ready, never hung up, nothing for epoll. */
+	if (!fd->added && events & (EPOLLIN | EPOLLOUT))
 		fd_ready(&fd->source, events);
 	return (int)(counter & INT_MAX);
 }

@@ -41,8 +41,8 @@ void bind_unwatch_fd(struct bind_fd *fd);
 struct bind_fd *bind_watched_fd(unsigned token); /* or NULL */
 int bind_fd_connected(lua_State *L);             /* fd:connected(), in bind_net.c */
 
-/* Events for sys.loop.next. They are C data until Lua asks for them. `text` is
- * copied; 0 or -ENOMEM. */
+/* Events for sys.loop.next. They are C data until Lua asks for them. `text` and
+ * `fds` are copied; 0 or -ENOMEM. */
 struct bind_event {
 	enum {
 		EVENT_SIGNAL,  /* a: number, b: outside */
@@ -50,13 +50,18 @@ struct bind_event {
 		EVENT_READY,   /* id: token, a: epoll events */
 		EVENT_CONTROL, /* id: client, a: kind (0: closed), text */
 		EVENT_WARNING, /* text */
+		EVENT_LINE,    /* id: of the watch, text */
+		EVENT_NOTIFY,  /* a: count of pids in front of the text, fds */
 	} kind;
 	unsigned id;
 	int a, b, c;
 	const char *text;
 	size_t length;
+	int *fds; /* the event's own once it is pushed; -1: Lua has it */
+	int fd_count;
 };
 int bind_push_event(const struct bind_event *event);
+int bind_push_notify(lua_State *L, const struct bind_event *event); /* in bind_notify.c */
 
 /* The oldest event, or NULL. It is dropped only after Lua has got it whole. */
 const struct bind_event *bind_first_event(void);
@@ -84,5 +89,6 @@ int bind_open_log(lua_State *L);
 int bind_open_file(lua_State *L);
 int bind_open_control(lua_State *L);
 int bind_open_host(lua_State *L);
+int bind_open_notify(lua_State *L);
 
 #endif

@@ -115,6 +115,12 @@ static int l_open_append(lua_State *L)
 	return open_with(L, file_open_append);
 }
 
+/* watch(folder) -> fd, readable when something happens there */
+static int l_watch(lua_State *L)
+{
+	return open_with(L, file_watch);
+}
+
 /* write(path, text, mode, uid, gid) -> true */
 static int l_write(lua_State *L)
 {
@@ -330,7 +336,8 @@ static const luaL_Reg functions[] = {
 	{ "link", l_link },     { "list", l_list },           { "mkdir", l_mkdir },
 	{ "move", l_move },     { "open_read", l_open_read }, { "open_append", l_open_append },
 	{ "read", l_read },     { "remove", l_remove },       { "space", l_space },
-	{ "stat", l_stat },     { "write", l_write },         { NULL, NULL },
+	{ "stat", l_stat },     { "watch", l_watch },         { "write", l_write },
+	{ NULL, NULL },
 };
 
 int bind_open_file(lua_State *L)

@@ -65,17 +65,44 @@ static int l_tail(lua_State *L)
 	return 1;
 }
 
+static void line_came(unsigned id, const char *text, size_t length)
+{
+	(void)bind_push_event(&(struct bind_event){
+		.kind = EVENT_LINE, .id = id, .text = text, .length = length });
+}
+
+/* relay:watch() -> id: each line is also an event, "line", id, text */
+static int l_watch(lua_State *L)
+{
+	static unsigned counter;
+	struct relay *relay = check_relay(L);
+
+	relay_watch(relay, line_came, ++counter);
+	lua_pushinteger(L, counter);
+	return 1;
+}
+
+/* relay:unwatch() */
+static int l_unwatch(lua_State *L)
+{
+	relay_watch(check_relay(L), NULL, 0);
+	return 0;
+}
+
 static int l_close(lua_State *L)
 {
 	struct relay **relay = luaL_checkudata(L, 1, RELAY_TYPE);
+	if (*relay)
+		relay_watch(*relay, NULL, 0);
 	relay_release(*relay);
 	*relay = NULL;
 	return 0;
 }
 
 static const luaL_Reg methods[] = {
-	{ "drained", l_drained }, { "tail", l_tail },     { "close", l_close },
-	{ "__gc", l_close },      { "__close", l_close }, { NULL, NULL },
+	{ "drained", l_drained }, { "tail", l_tail },   { "watch", l_watch },
+	{ "unwatch", l_unwatch }, { "close", l_close }, { "__gc", l_close },
+	{ "__close", l_close },   { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

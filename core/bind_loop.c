@@ -5,7 +5,7 @@
  *     now() -> seconds            realtime() -> seconds
  *     wait(seconds|nil)           until an event is there or the time is over
  *     next() -> kind, ...         see `push` below; nothing when there is none
- *     watch(fd, "r"|"w"|"rw") -> token      one event, then it is over
+ *     watch(fd, "r"|"w"|"rw"|"hup") -> token      one event, then it is over
  *     unwatch(token)
  *     clock_changes() -> fd       can be read whenever the realtime was set */
 #include "bind.h"
@@ -152,9 +152,19 @@ static int push_warning(lua_State *L, const struct bind_event *e)
 	return 2;
 }
 
+static int push_line(lua_State *L, const struct bind_event *e)
+{
+	lua_pushliteral(L, "line");
+	lua_pushinteger(L, e->id);
+	lua_pushlstring(L, e->text, e->length);
+	return 3;
+}
+
 static int (*const push[])(lua_State *, const struct bind_event *) = {
-	[EVENT_SIGNAL] = push_signal,   [EVENT_CHILD] = push_child,     [EVENT_READY] = push_ready,
-	[EVENT_CONTROL] = push_control, [EVENT_WARNING] = push_warning,
+	[EVENT_SIGNAL] = push_signal,   [EVENT_CHILD] = push_child,
+	[EVENT_READY] = push_ready,     [EVENT_CONTROL] = push_control,
+	[EVENT_WARNING] = push_warning, [EVENT_NOTIFY] = bind_push_notify,
+	[EVENT_LINE] = push_line,
 };
 
 static int l_next(lua_State *L)
@@ -169,8 +179,8 @@ static int l_next(lua_State *L)
 	return count;
 }
 
-static const uint32_t watch_events[] = { EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT };
-static const char *const watch_words[] = { "r", "w", "rw", NULL };
+static const uint32_t watch_events[] = { EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT, 0 };
+static const char *const watch_words[] = { "r", "w", "rw", "hup", NULL };
 
 static int l_watch(lua_State *L)
 {

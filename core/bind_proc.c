@@ -9,13 +9,14 @@
  *     child:id() child:pid() child:kill(signal) child:kill_group(signal)
  *     find(name, search_path) -> path | nil, reason, errno
  *     signal(name|number) -> number, name | nil      pid()
- *     environ() -> { K = "V" }
+ *     environ() -> { K = "V" }     lineage(pid) -> { pid, ... }, see lineage.h
  *
  * A child's end arrives as the event "child" with its id, also when the userdata
  * is gone by then. With `sweep`, what is left of its process group is killed
  * before anybody hears of it: its workers must not hold the port of the next. */
 #include "bind.h"
 #include "child.h"
+#include "lineage.h"
 #include "signal.h"
 #include "spawn.h"
 #include "util.h"
@@ -484,6 +485,19 @@ static int l_own_pid(lua_State *L)
 	return 1;
 }
 
+static int l_lineage(lua_State *L)
+{
+	pid_t pids[LINEAGE_MAX];
+	int count = lineage_of((pid_t)luaL_checkinteger(L, 1), pids);
+
+	lua_createtable(L, count, 0);
+	for (int i = 0; i < count; i++) {
+		lua_pushinteger(L, pids[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	return 1;
+}
+
 static int l_environ(lua_State *L)
 {
 	lua_newtable(L);
@@ -501,7 +515,8 @@ static int l_environ(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{ "spawn", l_spawn }, { "find", l_find },       { "signal", l_signal },
-	{ "pid", l_own_pid }, { "environ", l_environ }, { NULL, NULL },
+	{ "pid", l_own_pid }, { "environ", l_environ }, { "lineage", l_lineage },
+	{ NULL, NULL },
 };
 
 int bind_open_proc(lua_State *L)

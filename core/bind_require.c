@@ -23,7 +23,7 @@ static const luaL_Reg system_modules[] = {
 	{ "sys.file", bind_open_file },       { "sys.host", bind_open_host },
 	{ "sys.listen", bind_open_listen },   { "sys.log", bind_open_log },
 	{ "sys.loop", bind_open_loop },       { "sys.net", bind_open_net },
-	{ "sys.proc", bind_open_proc },
+	{ "sys.notify", bind_open_notify },   { "sys.proc", bind_open_proc },
 };
 
 static const char *const library_dirs[] = {

@@ -13,6 +13,7 @@
 
 static struct child *table[BUCKETS];
 static int stop_options; /* WSTOPPED once anybody asked: stops cost a wake-up each */
+static void (*lookers[4])(void);
 static void (*stranger_ended)(pid_t pid, const struct child_end *end);
 
 static struct child **bucket(pid_t pid)
@@ -47,6 +48,16 @@ void child_watch_stops(struct child *child, void (*stopped)(struct child *child,
 void child_watch_strangers(void (*ended)(pid_t pid, const struct child_end *end))
 {
 	stranger_ended = ended;
+}
+
+void child_before_reaping(void (*look)(void))
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(lookers) && lookers[i] && lookers[i] != look)
+		i++;
+	if (i < ARRAY_SIZE(lookers))
+		lookers[i] = look;
 }
 
 void child_forget(struct child *child)
@@ -102,6 +113,8 @@ static void tell(const siginfo_t *info)
 
 bool child_reap(void)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(lookers) && lookers[i]; i++)
+		lookers[i]();
 	for (int i = 0; i < CHILD_REAP_BATCH; i++) {
 		siginfo_t info = { 0 };
 

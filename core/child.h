@@ -36,6 +36,10 @@ void child_watch_stops(struct child *child, void (*stopped)(struct child *child,
  * nobody. */
 void child_watch_strangers(void (*ended)(pid_t pid, const struct child_end *end));
 
+/* Called before processes are reaped, so that messages of one that has just ended are
+ * read while it is still in /proc. For good; there is room for a few. */
+void child_before_reaping(void (*look)(void));
+
 /* Forget an owner that goes away first; the process is reaped all the same. */
 void child_forget(struct child *child);
 

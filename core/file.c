@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -326,6 +327,17 @@ int file_open_append(const char *path)
 	int r = walk_to(path, WALK_FOLLOW, &place);
 
 	return r < 0 ? r : open_regular(&place, O_WRONLY | O_APPEND | O_CREAT, 0666);
+}
+
+int file_watch(const char *folder)
+{
+	auto_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	uint32_t events = IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF |
+			  IN_MOVE_SELF | IN_ONLYDIR;
+
+	if (fd < 0 || inotify_add_watch(fd, folder, events) < 0)
+		return -errno;
+	return keep_fd(&fd);
 }
 
 static int append_and_sync(int fd, const void *data, size_t size)

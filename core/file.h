@@ -33,6 +33,10 @@ int file_open(const char *path);
 int file_open_append(const char *path);
 int file_open_folder(const char *path);
 
+/* Readable as soon as something happens in the folder (inotify); what is read says
+ * nothing more. */
+int file_watch(const char *folder);
+
 /* In place where the target is a mount point itself (/etc/resolv.conf in a
  * container) or its folder can't be written. */
 int file_write(const char *path, const void *data, size_t size, const struct file_attr *attr);

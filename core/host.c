@@ -11,6 +11,7 @@
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
+#include "notify.h"
 #include "output.h"
 #include "relay.h"
 #include "signal.h"
@@ -182,6 +183,7 @@ int host_run(const struct host_options *options)
 		say_why(lost);
 	if (boot) {
 		control_done(LOOP_NOW); /* nobody answers any more */
+		notify_done();
 		ending_run(SIGTERM, lost || *failure ? grace_without_lua() : rest_grace);
 		flush_all();
 	}

@@ -28,6 +28,8 @@ struct relay {
 	char name[NAME_SIZE];
 	const char *stream;
 	bool stalled, ended, released;
+	void (*on_line)(unsigned id, const char *text, size_t length);
+	unsigned watch;
 
 	char *tail; /* a ring */
 	size_t tail_room, tail_start, tail_length;
@@ -137,6 +139,8 @@ static size_t forward(struct relay *r, const char *data, size_t length, bool *re
 			*ret_full = true;
 			break;
 		}
+		if (r->on_line)
+			r->on_line(r->watch, line, size);
 		done += size + (newline != NULL);
 	}
 	return done;
@@ -269,6 +273,13 @@ struct relay *relay_new(int fd, const char *name, const char *stream)
 	format = record_format_from(getenv("MOONRISE_LOG"));
 	output_on_room(output_stdout(), on_room);
 	return r;
+}
+
+void relay_watch(struct relay *r, void (*line)(unsigned id, const char *text, size_t length),
+		 unsigned id)
+{
+	r->on_line = line;
+	r->watch = id;
 }
 
 bool relay_drained(const struct relay *r)

@@ -30,6 +30,11 @@ bool relay_drained(const struct relay *relay);
 size_t relay_tail_size(const struct relay *relay);
 size_t relay_tail(const struct relay *relay, char *dst, size_t size);
 
+/* From now on each line also goes to `line`; NULL: no more. It must not release the
+ * relay. */
+void relay_watch(struct relay *relay, void (*line)(unsigned id, const char *text, size_t length),
+		 unsigned id);
+
 /* At the end of PID 1: take what is left in the pipes and write out what waits,
  * turning the loop until that is done or `deadline` (loop_time) has come. */
 void relay_flush(int64_t deadline);

@@ -1,13 +1,13 @@
 --- What the allocation sweep runs: together these call every binding. `dir` is a
 -- folder for files; a case leaves it empty when it is not cut short, and starts by
 -- clearing what an earlier run has left.
-local dir, has_failed, send_signal = ...
+local dir, has_failed, send_signal, send_message = ...
 local cases = {}
 
 local function case(name, run) cases[#cases + 1] = { name = name, run = run } end
 
 case("require", function()
-  for _, name in ipairs { "control", "cred", "file", "host", "listen", "log", "loop", "net", "proc" } do
+  for _, name in ipairs { "control", "cred", "file", "host", "listen", "log", "loop", "net", "notify", "proc" } do
     assert(require("sys." .. name))
   end
   assert(not pcall(require, "nowhere"))
@@ -99,7 +99,7 @@ case("proc", function()
   assert(proc.find("sh", "/bin:/usr/bin") and not proc.find("no-such-program", "/bin"))
   assert(select(2, proc.signal("RTMIN+3")) == "RTMIN+3" and proc.signal(15) == 15)
   assert(not proc.signal("NOSUCH"))
-  assert(proc.environ().PATH and proc.pid() > 0)
+  assert(proc.lineage(1)[1] == 1 and proc.environ().PATH and proc.pid() > 0)
 end)
 
 case("spawn", function()
@@ -130,9 +130,14 @@ case("log", function()
   local r, w = net.pipe()
   log.line("debug", "nobody reads this")
   local relay <close> = log.relay(r, "name", "stdout")
+  local id = relay:watch()
+  assert(w:write("text\n") == 5)
   w:close()
+  local _, got, text = wait_for(loop, "line")
+  assert(got == id and text == "text")
+  relay:unwatch()
   while not relay:drained() and not has_failed() do loop.wait(0.01) end
-  assert(relay:tail() == "" and relay:drained())
+  assert(relay:tail() == "text\n" and relay:drained())
 end)
 
 case("control", function()
@@ -150,6 +155,15 @@ case("control", function()
   assert(not control.send(conn + 1000, "O", "text"))
 end)
 
+case("notify", function()
+  local loop, notify = require "sys.loop", require "sys.notify"
+  assert(notify.listen(dir .. "/notify"))
+  send_message(dir .. "/notify", "FDSTORE=1")
+  local _, text, pids, fds = wait_for(loop, "notify")
+  assert(text == "FDSTORE=1" and pids[1] == require("sys.proc").pid() and #fds == 2)
+  assert(notify.same(fds[1], fds[2]) and notify.strerror(2))
+end)
+
 case("file", function()
   local file = require "sys.file"
   local path = dir .. "/text"
@@ -157,6 +171,8 @@ case("file", function()
   assert(file.write(path, "one\n"))
   assert(file.append(path, "two\n"))
   assert(file.read(path) == "one\ntwo\n" and not file.read(path, 3))
+  local watch <close> = file.watch(dir)
+  assert(watch)
   assert(file.chmod(path, 384) and file.stat(path).mode == 384)
   assert(file.move(path, path .. "2") and file.link("text2", path))
   assert(file.stat(path).type == "link" and file.stat(path, true).type == "file")

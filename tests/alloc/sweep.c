@@ -7,13 +7,16 @@
 #include "child.h"
 #include "control.h"
 #include "host.h"
+#include "notify.h"
 #include "signal.h"
 #include "util.h"
 
 #include <dirent.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define MAX_ALLOCATIONS 20000
 #define PATIENCE_NS (20 * NSEC_PER_SEC)
@@ -103,6 +106,26 @@ static int l_send_signal(lua_State *L)
 	return 0;
 }
 
+/* send_message(path, text): a datagram with two descriptors. */
+static int l_send_message(lua_State *L)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct iovec text = { (void *)luaL_checkstring(L, 2), lua_rawlen(L, 2) };
+	union {
+		char space[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr header;
+	} control = { .header = { CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct msghdr message = {
+		&address, sizeof(address), &text, 1, &control, sizeof(control), 0
+	};
+	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", luaL_checkstring(L, 1));
+	memcpy(CMSG_DATA(&control.header), (int[]){ fd, fd }, 2 * sizeof(int));
+	(void)sendmsg(fd, &message, 0);
+	return 0;
+}
+
 /* ---- one run */
 
 static lua_State *new_state(void)
@@ -118,7 +141,8 @@ static lua_State *new_state(void)
 	lua_pushstring(L, dir);
 	lua_pushcfunction(L, l_has_failed);
 	lua_pushcfunction(L, l_send_signal);
-	if (status != LUA_OK || lua_pcall(L, 3, 1, 0) != LUA_OK) {
+	lua_pushcfunction(L, l_send_message);
+	if (status != LUA_OK || lua_pcall(L, 4, 1, 0) != LUA_OK) {
 		fprintf(stderr, "%s\n", lua_tostring(L, -1));
 		exit(1);
 	}
@@ -142,6 +166,7 @@ static void settle(int descriptors)
 	int64_t deadline = loop_time() + PATIENCE_NS;
 
 	control_done(loop_time());
+	notify_done();
 	while ((child_any() || count_descriptors() > descriptors) && loop_time() < deadline)
 		(void)loop_turn(loop_time() + NSEC_PER_MSEC);
 	while (bind_first_event())
