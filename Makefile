@@ -188,7 +188,7 @@ bench: all
 BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck git libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
 	   lua-busted lua-check lua5.4 mandoc procps python3 python3-pexpect python3-pytest \
-	   scdoc shellcheck util-linux valgrind
+	   python3-systemd scdoc shellcheck systemd util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap iptables netavark podman runc
 
 deps:

@@ -23,6 +23,8 @@ M.state = "booting"
 M.since = loop.now()
 --- Broadcast when the state has changed.
 M.changed = task.condition()
+--- The folder of our sockets, nil when there is no place for one.
+M.rundir = nil
 --- The error that ended the boot, if one did.
 M.failure = nil
 --- Seconds from the wish to stop to the last KILL.
@@ -163,7 +165,10 @@ local function open_control()
   local refusals = {}
   for _, path in ipairs(control.places()) do
     local ok, reason = control.listen(path)
-    if ok then return end
+    if ok then
+      M.rundir = path:match("^(.*)/")
+      return
+    end
     refusals[#refusals + 1] = reason
   end
   log.line("warning", "no control socket, so moonrise status and repl won't work: " .. table.concat(refusals, "; "))

@@ -37,7 +37,7 @@ local function table_or_function(spec)
 end
 
 local STOP = { signal = SIGNAL, grace = duration(10), command = COMMAND }
-local RELOAD = { signal = SIGNAL, command = COMMAND }
+local RELOAD = { signal = SIGNAL, command = COMMAND, notify = "boolean" }
 
 -- Restarts ---------------------------------------------------------------------------
 
@@ -73,6 +73,27 @@ local function restart(value, what)
   return strict.check(what, value, RESTART)
 end
 
+-- Messages of the service ----------------------------------------------------------------
+
+local ACCESS = { main = true, all = true }
+
+local function access(value, what)
+  if value and not ACCESS[value] then
+    fault.raise(STATUS.script, '%s is "%s"; it takes "main", "all" or false', what, tostring(value))
+  end
+end
+
+local function count(value, what)
+  if value < 0 then fault.raise(STATUS.script, "%s is %d; it takes 0 or more", what, value) end
+end
+
+-- The socket is there for those who need it.
+local function is_notifying(options)
+  local reload = options.reload
+  return options.watchdog or options.fd_store or options.ready and options.ready.is_notified
+    or type(reload) == "table" and reload.notify
+end
+
 -- All -----------------------------------------------------------------------------------
 
 --- The options of a service, on top of those of every process.
@@ -86,16 +107,32 @@ M.OPTIONS = process.options_with {
   restart = { type = "string|table", check = restart },
   stop = table_or_function(STOP),
   reload = table_or_function(RELOAD),
+  notify = { type = "string|boolean", check = access },
+  watchdog = DURATION,
+  fd_store = { type = "integer", check = count },
   essential = { type = "boolean", default = true },
 }
+
+local function check_reload(options)
+  local reload = options.reload
+  if type(reload) ~= "table" then return end
+  if (reload.signal == nil) == (reload.command == nil) then
+    fault.raise(STATUS.script, "'reload' of %s takes one of 'signal' and 'command'", options.name)
+  elseif reload.notify and reload.command then
+    fault.raise(STATUS.script, "'notify' in 'reload' of %s goes with 'signal' alone", options.name)
+  end
+end
 
 --- Check the options of a service.
 -- @string word the word of the script, for messages
 function M.check(word, options)
   options = process.check(word, options, M.OPTIONS)
-  local reload = options.reload
-  if type(reload) == "table" and (reload.signal == nil) == (reload.command == nil) then
-    fault.raise(STATUS.script, "'reload' of %s takes one of 'signal' and 'command'", options.name)
+  check_reload(options)
+  if is_notifying(options) then
+    if options.notify == false then
+      fault.raise(STATUS.script, "%s is to send messages, and its 'notify' is false", options.name)
+    end
+    options.notify = options.notify or "all"
   end
   return options
 end

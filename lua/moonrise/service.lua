@@ -25,7 +25,9 @@ M.EVENTS = {
   hung = "it has not kept its watchdog alive",
   due = "the delay before the next try is over",
   reload = "somebody wants it to read its configuration again",
+  reloading = "it says that it reads its configuration again",
   reloaded = "it has",
+  leaving = "it says that it is about to end",
   stop = "somebody wants it to stop",
   overdue = "the grace time for stopping is over",
 }
@@ -35,6 +37,7 @@ M.EVENTS = {
 local STOP = { "stopping", "terminate" }
 local GIVE_UP = { "stopping", "condemn", "terminate" }
 local ABORT = { "stopping", "abort" }
+local LET_GO = { "stopping", "leave" }
 
 M.TABLE = {
   stopped = {
@@ -53,6 +56,7 @@ M.TABLE = {
     again = { "backoff", "delay" },
     late = GIVE_UP,
     blocked = GIVE_UP,
+    leaving = LET_GO,
     hung = ABORT,
     stop = STOP,
   },
@@ -60,7 +64,9 @@ M.TABLE = {
     ended = { "failed", "report" },
     again = { "backoff", "delay" },
     reload = { "reloading", "reload" },
+    reloading = { "reloading" },
     blocked = GIVE_UP,
+    leaving = LET_GO,
     hung = ABORT,
     stop = STOP,
   },
@@ -70,6 +76,7 @@ M.TABLE = {
     ended = { "failed", "report" },
     again = { "backoff", "delay" },
     blocked = GIVE_UP,
+    leaving = LET_GO,
     hung = ABORT,
     stop = STOP,
   },

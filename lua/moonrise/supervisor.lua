@@ -16,7 +16,9 @@ local STATUS = fault.STATUS
 
 --- Every declared service by name.
 M.by_name = {}
---- And in the order of their declaration.
+--- Those that run, by the pid of their main process.
+M.by_pid = {}
+--- And all in the order of their declaration.
 M.list = {}
 --- Broadcast whenever a service has changed its state.
 M.changed = task.condition()
@@ -88,7 +90,11 @@ local function fire(self, event)
   if state == "ready" then
     self.was_ready = true
     self:forget "start_timer"
+    self:forget "reload_timer"
     self:tell("ready")
+  end
+  if self.store and (state == "failed" or state == "stopped" and not self.is_restarting) then
+    require("moonrise.notify").forget_store(self)
   end
   self.changed:broadcast()
   M.changed:broadcast()
@@ -149,19 +155,20 @@ end
 
 -- Why it is late, in words.
 local function lateness(self)
-  local timeout = self.options.start_timeout
+  local timeout = self.start_limit
   if self.state == "starting" and self.options.ready then
-    return ("%s was not ready after %gs: %s"):format(self.name, timeout, self.options.ready:describe())
+    return ("%s was not ready after %.4gs: %s"):format(self.name, timeout, self.options.ready:describe(self))
   end
   local names = {}
   for i, other in ipairs(self:waits_for()) do names[i] = ("%s, which is %s"):format(other.name, other.state) end
-  return ("%s could not be started within %gs%s"):format(self.name, timeout,
+  return ("%s could not be started within %.4gs%s"):format(self.name, timeout,
     names[1] and ": it waits for " .. table.concat(names, "; ") or "")
 end
 
 function actions.enter(self)
   self.fault, self.condemned, self.last, self.was_ready, self.tries = nil, nil, nil, nil, 0
-  self.start_timer = task.after(self.options.start_timeout, function()
+  self.start_limit = self.options.start_timeout
+  self.start_timer = task.after(self.start_limit, function()
     self.fault = fault.new(STATUS.not_ready, lateness(self), self.where)
     fire(self, "late")
   end)
@@ -193,16 +200,19 @@ local function event_of_end(self, how, number)
     again = false
   end
   if self.told_to_stop then return "ended" end
-  return again and "again" or self.condemned and "condemned" or "ended"
+  return again and "again" or (self.condemned or self.leaving) and "condemned" or "ended"
 end
 
 local function ended(self, how, number)
   self.last = { how = how, number = number, status = how == "exited" and number or 128 + number }
   self.status = self.last.status
+  M.by_pid[self.pid] = nil
   self.process, self.pid = nil, nil
   self:forget "ready_task"
+  self:forget "reload_timer"
   self:forget "stop_timer"
   self:forget "stop_task"
+  self:forget "watchdog_timer"
   self:tell("exit", self.status)
   fire(self, event_of_end(self, how, number))
 end
@@ -217,16 +227,33 @@ local function watch_ready(self)
   end)
   self.ready_task.on_end = function(_, ok, err)
     if ok or task.is_cancelled(err) then return end
+    if fault.is_fault(err) then err.where = err.where or self.where end
     self.fault = err
     self.ready_task = nil
     fire(self, "late")
   end
 end
 
+-- What a service has asked for beyond a plain process.
+local function prepare(self, launch)
+  if self.options.notify then require("moonrise.notify").prepare(self, launch) end
+  if self.options.ready then self.options.ready:prepare(self, launch) end
+end
+
+local function start_process(self, launch)
+  prepare(self, launch)
+  return process.spawn(self.options, launch)
+end
+
+-- `launch` is one run of the service: what its process is given, and what those who
+-- prepared it keep there; the descriptors in `given` are the process's alone.
 function actions.spawn(self)
-  self.told_to_stop, self.condemned = nil, nil
-  local launch = { env = {}, fds = {}, sweep = true, ended = function(how, number) ended(self, how, number) end }
-  local ok, result = pcall(process.spawn, self.options, launch)
+  self.told_to_stop, self.condemned, self.leaving = nil, nil, nil
+  local launch = { env = {}, fds = {}, listen = {}, given = {}, sweep = true,
+    ended = function(how, number) ended(self, how, number) end }
+  self.launch = launch
+  local ok, result = pcall(start_process, self, launch)
+  for _, fd in ipairs(launch.given) do fd:close() end
   if not ok then
     self.fault = result
     if fault.is_fault(result) then result.where = self.where end
@@ -234,6 +261,7 @@ function actions.spawn(self)
     return fire(self, "broken")
   end
   self.process, self.pid, self.relays = result, result.pid, result.relays
+  M.by_pid[self.pid] = self
   self.starts, self.started = self.starts + 1, loop.now()
   watch_ready(self)
 end
@@ -251,12 +279,19 @@ local function carry_out(self, what, option, done)
   return run
 end
 
+local GRACE = 10
+
+local function limit_stop(self)
+  local stop = self.options.stop
+  self.stop_timer = task.after(type(stop) == "table" and stop.grace or GRACE, function() fire(self, "overdue") end)
+end
+
 function actions.terminate(self)
   self:forget "ready_task"
   self:forget "start_timer"
   local stop = self.options.stop or {}
   local is_function = type(stop) == "function"
-  self.stop_timer = task.after(not is_function and stop.grace or 10, function() fire(self, "overdue") end)
+  limit_stop(self)
   if not is_function and not stop.command then
     self.process.child:kill(stop.signal or "TERM")
     return
@@ -271,7 +306,15 @@ function actions.abort(self)
   self.condemned = "hung"
   self.fault = fault.new(128 + proc.signal("ABRT"), self.name .. " did not keep its watchdog alive", self.where)
   self.process.child:kill("ABRT")
-  self.stop_timer = task.after(10, function() fire(self, "overdue") end)
+  limit_stop(self)
+end
+
+-- It ends by itself, and has the time for it that a stop has.
+function actions.leave(self)
+  self.leaving = true
+  self:forget "ready_task"
+  self:forget "start_timer"
+  limit_stop(self)
 end
 
 -- We have given it up: when it has ended it will have failed.
@@ -288,7 +331,13 @@ function actions.reload(self)
   local reload = self.options.reload
   if type(reload) == "table" and reload.signal then
     self.process.child:kill(reload.signal)
-    fire(self, "reloaded")
+    if not reload.notify then return fire(self, "reloaded") end
+    self.reload_timer = task.after(self.options.start_timeout, function()
+      log.line("error", ("%s has not said that it has reloaded within %gs"):format(self.name,
+        self.options.start_timeout))
+      fire(self, "reloaded")
+    end)
+    self.launch.reload_asked = loop.now()
   else
     carry_out(self, "reload", reload, function() fire(self, "reloaded") end)
   end
@@ -332,7 +381,8 @@ end
 function Service:how_it_ended()
   local last = self.last
   if not last then return "has not run" end
-  if last.how == "exited" then return ("exited with status %d"):format(last.number) end
+  local errno = self.errno and require("moonrise.notify").errno_text(self) or ""
+  if last.how == "exited" then return ("exited with status %d%s"):format(last.number, errno) end
   local _, name = proc.signal(last.number)
   return ("was killed by %s%s"):format(name, last.how == "dumped" and " (core dumped)" or "")
 end
@@ -354,6 +404,28 @@ function M.begin(services)
 end
 
 local SETTLED = { ready = true, failed = true, stopped = true }
+
+--- The service to which one of these pids belongs; the first one counts.
+-- @tparam {int} pids a process and those that stand behind it (core/lineage.h)
+function M.owner_of(pids)
+  for _, pid in ipairs(pids) do
+    if M.by_pid[pid] then return M.by_pid[pid] end
+  end
+end
+
+--- It needs more time for what it does now, starting, reloading or stopping: at
+-- least these seconds from now.
+function M.extend(self, seconds)
+  local when = loop.now() + seconds
+  for _, name in ipairs { "start_timer", "reload_timer", "stop_timer" } do
+    local timer = self[name]
+    if timer and timer.f and timer.when < when then
+      if name == "start_timer" then self.start_limit = self.start_limit + when - timer.when end
+      self[name] = task.at(when, timer.f)
+      timer:cancel()
+    end
+  end
+end
 
 --- Wait until a service is ready; raises when it fails.
 function M.wait_ready(self)
@@ -389,6 +461,8 @@ function Service:stop()
 end
 
 function Service:restart()
+  self.is_restarting = true
+  local _ <close> = setmetatable({}, { __close = function() self.is_restarting = nil end })
   self:stop()
   return self:start()
 end

@@ -306,6 +306,8 @@ end
 -- "rw"), or false, "timeout".
 M.readable = wait_for("r")
 M.writable = wait_for("w")
+--- Wait until the other end is closed.
+M.hung_up = wait_for("hup")
 
 --- Call f with a time limit: as pcall, or nil, "timeout" with f cancelled.
 function M.timeout(seconds, f, ...)

@@ -2,7 +2,7 @@ local service = require "moonrise.service"
 
 -- What the supervisor knows how to do; the table may ask for nothing else.
 local ACTIONS = { enter = true, spawn = true, terminate = true, condemn = true, kill = true,
-  reload = true, delay = true, report = true, abort = true }
+  reload = true, delay = true, report = true, abort = true, leave = true }
 
 local function is_state(name)
   for _, state in ipairs(service.STATES) do
@@ -78,6 +78,11 @@ describe("the state table", function()
       { { "start", "free", "ready", "reload", "again" }, "backoff", "enter spawn reload delay" },
       { { "start", "free", "ready", "reload", "stop" }, "stopping", "enter spawn reload terminate" },
       { { "start", "free", "ready", "reload", "blocked" }, "stopping", "enter spawn reload condemn terminate" },
+      { { "start", "free", "ready", "reloading", "ready" }, "ready", "enter spawn" },
+      { { "start", "free", "leaving", "condemned" }, "failed", "enter spawn leave report" },
+      { { "start", "free", "ready", "leaving", "condemned" }, "failed", "enter spawn leave report" },
+      { { "start", "free", "ready", "leaving", "overdue", "again" }, "backoff", "enter spawn leave kill delay" },
+      { { "start", "free", "ready", "reloading", "leaving", "ended" }, "stopped", "enter spawn leave" },
       { { "start", "free", "ready", "stop", "overdue", "ended" }, "stopped", "enter spawn terminate kill" },
     }
     for _, one in ipairs(LIVES) do
