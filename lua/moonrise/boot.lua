@@ -225,9 +225,9 @@ function M.main()
   if host.mode ~= "boot" then
     return require("moonrise.rehearse").main(run_script)
   end
-  open_control()
   script_task = task.spawn("boot", run_script)
   script_task.on_end = script_ended
+  task.spawn("control", open_control) -- when the script waits for the first time
   task.run(function() return finished end)
   return exit_status, math.max(0, (stop_deadline or 0) - loop.now())
 end
