@@ -5,6 +5,7 @@
 #include "control.h"
 #include "edit.h"
 #include "enter.h"
+#include "file.h"
 #include "util.h"
 
 #include <limits.h>
@@ -69,6 +70,26 @@ static int run_health(int argc, char **argv)
 	client_be_impatient();
 	client_send(argv, argc);
 	return client_follow() != 0;
+}
+
+/* The answer goes to a file, which is made only when there is one. */
+static int run_plot(int argc, char **argv)
+{
+	struct client_text text = { 0 };
+
+	if (argc == 1)
+		return run_request(argc, argv);
+	if (client_connect() < 0)
+		return EX_UNAVAILABLE;
+	client_send(argv, 1);
+	int status = client_keep(&text);
+	int r = status == 0 ? file_write(argv[1], text.data, text.size, &FILE_KEEP) : 0;
+	if (r < 0) {
+		client_complain("cannot write %s: %s", argv[1], strerror(-r));
+		status = EX_IOERR;
+	}
+	free(text.data);
+	return status;
 }
 
 static int run_eval(int argc, char **argv)
@@ -154,6 +175,7 @@ const struct word words_of_init[] = {
 	  2, MANY, "" },
 	{ "shutdown", "[--status N]", "stop everything in order, then exit", run_request, 0, 0,
 	  "--status=" },
+	{ "plot", "[FILE]", "the boot as a picture (SVG)", run_plot, 0, 1, "" },
 	{ "env", "[--json|-0]", "the environment that processes get", run_request, 0, 0,
 	  "--json -0" },
 	{ "enter", "NAME [-- CMD...]", "a command as a service would run it", enter_run, 0, MANY,

@@ -21,6 +21,8 @@ local CANCEL_GRACE = 2 -- seconds that a cancelled script has to leave
 --- "booting", "ready", "stopping", or "failed" (held by MOONRISE_HOLD=1).
 M.state = "booting"
 M.since = loop.now()
+--- When the boot began, and when it was done.
+M.began, M.ready_at = M.since, nil
 --- Broadcast when the state has changed.
 M.changed = task.condition()
 --- The folder of our sockets, nil when there is no place for one.
@@ -208,6 +210,7 @@ local function script_ended(_, ok, err)
   if ok then
     if M.state ~= "booting" then return end
     enter "ready"
+    M.ready_at = M.since
     net.notify("READY=1")
   elseif not task.is_cancelled(err) then
     M.fail(err)

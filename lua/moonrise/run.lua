@@ -5,6 +5,7 @@ local proc = require "sys.proc"
 local host = require "sys.host"
 local fault = require "moonrise.fault"
 local process = require "moonrise.process"
+local steps = require "moonrise.steps"
 local task = require "moonrise.task"
 
 local M = {}
@@ -73,6 +74,7 @@ end
 function M.run(options)
   options = process.check("run", options, process.RUN_OPTIONS)
   if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
+  local _ <close> = steps.begin("run", options.name)
   local result, ended = nil, task.condition()
   local running = process.spawn(options, { ended = function(how, number)
     result = { status = how == "exited" and number or 128 + number,

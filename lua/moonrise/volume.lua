@@ -18,6 +18,7 @@ local fault = require "moonrise.fault"
 local file = require "moonrise.file"
 local fs = require "moonrise.fs"
 local journal = require "moonrise.journal"
+local steps = require "moonrise.steps"
 local strict = require "moonrise.strict"
 
 local M = {}
@@ -153,6 +154,7 @@ function Volume:once(name, options, f)
     require("moonrise.rehearse").within(("once %q:"):format(name), f, { interrupted = self.done[name] == "begin" })
     return true
   end
+  local _ <close> = steps.begin("once", name)
   self.running[name] = true
   local _ <close> = setmetatable({}, { __close = function() self.running[name] = nil end })
   local interrupted = self.done[name] == "begin"
@@ -213,6 +215,7 @@ function M.open(path, options)
   end
   local dirs = check_dirs(options.dirs or {})
   file.owner(options.owner, nil, "fs.volume")
+  local _ <close> = steps.begin("volume", path)
   local is_boot = sys_host.mode == "boot"
   if is_boot then check(path) else require("moonrise.rehearse").note("use the volume " .. path) end
   local record = load_record(path .. "/" .. JOURNAL)

@@ -124,6 +124,11 @@ function M.words.enter(client, names)
   return 0
 end
 
+function M.words.plot(client)
+  client:write("O", require("moonrise.plot").boot())
+  return 0
+end
+
 -- It does not wait: the client may be a process of the container itself.
 function M.words.shutdown(_, arguments)
   local status = math.tointeger(tonumber(arguments.status or 0))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The words of the command line that act on services and on the container."""
 import json
+from xml.etree import ElementTree
 
 import pytest
 from moonrise import BINARY, eventually, needs_root, run
@@ -144,6 +145,40 @@ def test_neither_ready_nor_alive(boot):
     c = boot("error 'oh dear'", env={"MOONRISE_HOLD": "1"})
     done = eventually(lambda: c.moonrise("health", "--live"), lambda done: "oh dear" in done.stderr)
     assert done.returncode == 1 and done.stderr.startswith("the boot has failed: ")
+
+
+# ---- the boot as a picture
+
+
+def test_plot(boot):
+    c = boot("""
+        local init, probe, fs = require "moonrise", require "moonrise.probe", require "moonrise.fs"
+        fs.volume "/run/data":once("first", function() init.run { "true", name = "a <step> & \\"more\\"" } end)
+        pcall(init.run, { "false" })
+        init.all(init.service { "sleep", "1000", name = "db" },
+          init.service { "sleep", "1000", name = "web", after = { "db" } })
+        init.service { "sleep", "1000", name = "unused" }
+    """, inside="mkdir /run/data")
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    done = c.moonrise("plot", c.path("boot.svg"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    root = ElementTree.fromstring(c.read("boot.svg"))
+    svg = "{http://www.w3.org/2000/svg}"
+    names = [text.text for text in root.iter(svg + "text") if text.find(svg + "title") is not None]
+    assert names == ["volume /run/data", "once first", 'a <step> & "more"', "moonrise worker", "false", "db", "web"]
+    bars = [bar.get("class") for bar in root.iter(svg + "rect") if bar.find(svg + "title") is not None]
+    assert bars[:5] == ["volume", "once", "run", "run", "failed"] and bars.count("ready") == 2
+    c.moonrise("eval", "init.run { 'true', name = 'later' }")
+    assert "later" not in c.moonrise("plot").stdout
+    done = c.moonrise("plot", "/nowhere/boot.svg")
+    assert done.returncode == 74 and done.stderr == "moonrise: cannot write /nowhere/boot.svg: No such file or directory\n"
+
+
+def test_plot_of_a_boot_that_goes_on(boot):
+    c = boot("require('moonrise').run { 'sleep', '1000' }")
+    done = eventually(lambda: c.moonrise("plot"), lambda done: ">sleep<" in done.stdout)
+    assert "not ready after" in done.stdout
+    ElementTree.fromstring(done.stdout)
 
 
 # ---- what the boot has set
