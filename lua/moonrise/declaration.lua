@@ -110,6 +110,13 @@ M.OPTIONS = process.options_with {
   notify = { type = "string|boolean", check = access },
   watchdog = DURATION,
   fd_store = { type = "integer", check = count },
+  listen = { type = "string|integer|table", check = function(value, what)
+    return require("moonrise.sockets").check(value, what)
+  end },
+  activate = "boolean",
+  accept = { type = "boolean|table", check = function(value, what)
+    return require("moonrise.sockets").check_accept(value, what)
+  end },
   essential = { type = "boolean", default = true },
 }
 
@@ -128,6 +135,9 @@ end
 function M.check(word, options)
   options = process.check(word, options, M.OPTIONS)
   check_reload(options)
+  if options.listen or options.accept or options.activate then
+    require("moonrise.sockets").check_together(options)
+  end
   if is_notifying(options) then
     if options.notify == false then
       fault.raise(STATUS.script, "%s is to send messages, and its 'notify' is false", options.name)

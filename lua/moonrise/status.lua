@@ -9,13 +9,11 @@ local M = {}
 -- Not a word to worry about: it runs, or nobody wants it to.
 local AT_REST = { ready = true, reloading = true, stopped = true }
 
-local IS_UP = { ready = true, reloading = true }
-
 -- The names that a waiting service waits for.
 local function waits_for(service)
   local names = {}
   for _, other in ipairs(service.state == "waiting" and service.after or {}) do
-    if not IS_UP[other.state] then names[#names + 1] = other.name end
+    if not supervisor.is_up(other) then names[#names + 1] = other.name end
   end
   return names
 end
@@ -157,7 +155,7 @@ function M.is_healthy(live)
   end
   local troubled = {}
   for _, service in ipairs(supervisor.list) do
-    if service.options.essential and not AT_REST[service.state] then
+    if service.options.essential and not AT_REST[service.state] and not service.listening then
       troubled[#troubled + 1] = ("%s is %s"):format(service.name, service.state)
     end
   end

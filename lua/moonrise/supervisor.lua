@@ -93,8 +93,10 @@ local function fire(self, event)
     self:forget "reload_timer"
     self:tell("ready")
   end
-  if self.store and (state == "failed" or state == "stopped" and not self.is_restarting) then
-    require("moonrise.notify").forget_store(self)
+  if state ~= "waiting" then self:forget "listening" end
+  if state == "failed" or state == "stopped" and not self.is_restarting then
+    if self.store then require("moonrise.notify").forget_store(self) end
+    if self.sockets or self.acceptor then require("moonrise.sockets").rest(self) end
   end
   self.changed:broadcast()
   M.changed:broadcast()
@@ -124,6 +126,9 @@ end
 
 local IS_UP = { ready = true, reloading = true }
 
+--- Whoever comes after it can start: one that listens will answer, if later.
+function M.is_up(self) return IS_UP[self.state] or self.listening ~= nil end
+
 -- What has failed of those it needs: always what it requires, and before it has
 -- started also what it comes after.
 local function failed_need(self)
@@ -136,7 +141,7 @@ end
 function Service:waits_for()
   local others = {}
   for _, other in ipairs(self.state == "waiting" and self.after or {}) do
-    if not IS_UP[other.state] then others[#others + 1] = other end
+    if not M.is_up(other) then others[#others + 1] = other end
   end
   return others
 end
@@ -148,8 +153,8 @@ function Service:look_around()
     local text = ("%s needs %s, which has failed"):format(self.name, failed.name)
     self.fault = self.fault or fault.new(STATUS.script, text, self.where)
     fire(self, "blocked")
-  elseif self.state == "waiting" and #self:waits_for() == 0 then
-    fire(self, "free")
+  elseif self.state == "waiting" and not self.listening and #self:waits_for() == 0 then
+    fire(self, self.options.activate and not self.was_triggered and "listening" or "free")
   end
 end
 
@@ -165,16 +170,24 @@ local function lateness(self)
     names[1] and ": it waits for " .. table.concat(names, "; ") or "")
 end
 
-function actions.enter(self)
-  self.fault, self.condemned, self.last, self.was_ready, self.tries = nil, nil, nil, nil, 0
+--- From now on its start_timeout runs.
+function M.limit_start(self)
   self.start_limit = self.options.start_timeout
   self.start_timer = task.after(self.start_limit, function()
     self.fault = fault.new(STATUS.not_ready, lateness(self), self.where)
     fire(self, "late")
   end)
+end
+
+function actions.enter(self)
+  self.fault, self.condemned, self.last, self.was_ready, self.tries = nil, nil, nil, nil, 0
+  M.limit_start(self)
   -- Not at once: whoever started it sees "waiting" first, and all of a group are in.
   task.at(loop.now(), function() self:look_around() end)
 end
+
+-- Sockets wait in its place.
+function actions.listen(self) require("moonrise.sockets").await(self) end
 
 local function is_failure(how, number) return how ~= "exited" or number ~= 0 end
 
@@ -200,13 +213,17 @@ local function event_of_end(self, how, number)
     again = false
   end
   if self.told_to_stop then return "ended" end
+  if not again and not self.condemned and not is_failure(how, number) then
+    if self.options.activate then return "idle" end
+    if self.acceptor then return "done" end
+  end
   return again and "again" or (self.condemned or self.leaving) and "condemned" or "ended"
 end
 
 local function ended(self, how, number)
   self.last = { how = how, number = number, status = how == "exited" and number or 128 + number }
   self.status = self.last.status
-  M.by_pid[self.pid] = nil
+  if self.pid then M.by_pid[self.pid] = nil end
   self.process, self.pid = nil, nil
   self:forget "ready_task"
   self:forget "reload_timer"
@@ -236,11 +253,13 @@ end
 
 -- What a service has asked for beyond a plain process.
 local function prepare(self, launch)
+  if self.sockets or self.acceptor then require("moonrise.sockets").prepare(self, launch) end
   if self.options.notify then require("moonrise.notify").prepare(self, launch) end
   if self.options.ready then self.options.ready:prepare(self, launch) end
 end
 
 local function start_process(self, launch)
+  if self.options.accept then return require("moonrise.sockets").serve(self, launch) end
   prepare(self, launch)
   return process.spawn(self.options, launch)
 end
@@ -261,7 +280,7 @@ function actions.spawn(self)
     return fire(self, "broken")
   end
   self.process, self.pid, self.relays = result, result.pid, result.relays
-  M.by_pid[self.pid] = self
+  if self.pid then M.by_pid[self.pid] = self end
   self.starts, self.started = self.starts + 1, loop.now()
   watch_ready(self)
 end
@@ -392,6 +411,9 @@ function M.begin(services)
   if is_closing then fault.raise(STATUS.script, "nothing can be started: everything is being stopped") end
   for _, self in ipairs(services) do resolve_names(self) end
   for _, self in ipairs(services) do refuse_cycle(self) end
+  for _, self in ipairs(services) do
+    if self.options.listen and host.mode == "boot" then require("moonrise.sockets").open_for(self) end
+  end
   rank = rank + 1
   for _, self in ipairs(services) do
     self.rank = self.rank or rank -- started again later, it keeps its place
@@ -429,7 +451,7 @@ end
 
 --- Wait until a service is ready; raises when it fails.
 function M.wait_ready(self)
-  while not SETTLED[self.state] do self.changed:wait() end
+  while not SETTLED[self.state] and not self.listening do self.changed:wait() end
   if self.state == "failed" then error(self.fault, 0) end
   if self.state == "stopped" then fault.raise(STATUS.script, "%s was stopped before it was ready", self.name) end
   return self
@@ -523,6 +545,28 @@ function Service:__tostring()
   return ("service %s (%s%s)"):format(self.name, self.state, self.pid and ", pid " .. self.pid or "")
 end
 
+--- A new service.
+-- @tparam table options checked
+-- @string where the script's line
+function M.add(options, where)
+  local self = setmetatable({
+    name = options.name, options = options, where = where, state = "stopped", since = loop.now(),
+    history = {}, after = {}, requires = {}, dependents = {}, changed = task.condition(),
+    starts = 0, restarts = 0, tries = 0, restart_times = {}, hooks = {},
+  }, Service)
+  M.by_name[self.name] = self
+  M.list[#M.list + 1] = self
+  return self
+end
+
+--- It is no more.
+function M.remove(self)
+  M.by_name[self.name] = nil
+  for i, other in ipairs(M.list) do
+    if other == self then table.remove(M.list, i) end
+  end
+end
+
 --- Declare a service. See moonrise-boot(5).
 -- @tparam table options
 -- @string[opt="service"] word the word of the script, for messages
@@ -531,14 +575,7 @@ function M.declare(options, word)
   if M.by_name[options.name] then
     fault.raise(STATUS.script, "there is a service '%s' already; give this one another 'name'", options.name)
   end
-  local self = setmetatable({
-    name = options.name, options = options, where = fault.where(), state = "stopped", since = loop.now(),
-    history = {}, after = {}, requires = {}, dependents = {}, changed = task.condition(),
-    starts = 0, restarts = 0, tries = 0, restart_times = {}, hooks = {},
-  }, Service)
-  M.by_name[self.name] = self
-  M.list[#M.list + 1] = self
-  return self
+  return M.add(options, fault.where())
 end
 
 function M.is_service(value) return getmetatable(value) == Service end

@@ -2,7 +2,7 @@ local service = require "moonrise.service"
 
 -- What the supervisor knows how to do; the table may ask for nothing else.
 local ACTIONS = { enter = true, spawn = true, terminate = true, condemn = true, kill = true,
-  reload = true, delay = true, report = true, abort = true, leave = true }
+  listen = true, reload = true, delay = true, report = true, abort = true, leave = true }
 
 local function is_state(name)
   for _, state in ipairs(service.STATES) do
@@ -83,6 +83,15 @@ describe("the state table", function()
       { { "start", "free", "ready", "leaving", "condemned" }, "failed", "enter spawn leave report" },
       { { "start", "free", "ready", "leaving", "overdue", "again" }, "backoff", "enter spawn leave kill delay" },
       { { "start", "free", "ready", "reloading", "leaving", "ended" }, "stopped", "enter spawn leave" },
+      { { "start", "listening", "free", "ready", "idle" }, "waiting", "enter listen spawn listen" },
+      { { "start", "listening", "stop" }, "stopped", "enter listen" },
+      { { "start", "listening", "broken" }, "failed", "enter listen report" },
+      { { "start", "free", "idle" }, "waiting", "enter spawn listen" },
+      { { "start", "free", "ready", "reload", "idle" }, "waiting", "enter spawn reload listen" },
+      { { "start", "free", "ready", "leaving", "idle" }, "waiting", "enter spawn leave listen" },
+      { { "start", "free", "done" }, "stopped", "enter spawn" },
+      { { "start", "free", "ready", "done" }, "stopped", "enter spawn" },
+      { { "start", "free", "ready", "reload", "done" }, "stopped", "enter spawn reload" },
       { { "start", "free", "ready", "stop", "overdue", "ended" }, "stopped", "enter spawn terminate kill" },
     }
     for _, one in ipairs(LIVES) do
