@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 
 /* Ticks come this often while the CPU is used; a slice ends at the second. */
@@ -70,7 +71,7 @@ static void tick(int signal, siginfo_t *info, void *context)
 
 	(void)signal;
 	(void)context;
-	if (info->si_code != SI_TIMER || paused || !can_escape)
+	if (info->si_code != SI_KERNEL || paused || !can_escape)
 		return;
 	if (seen_slice != slice) {
 		begin(now);
@@ -111,21 +112,18 @@ static int catch_fatal_signals(sigset_t *unblock)
 	return 0;
 }
 
+/* setitimer, not timer_create: that needs a place in the queue of signals, which
+ * RLIMIT_SIGPENDING may deny. */
 static int start_ticks(sigset_t *unblock)
 {
 	struct sigaction action = { .sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_RESTART };
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM };
-	struct itimerspec every = { { 0, TICK_NS }, { 0, TICK_NS } };
-	timer_t timer;
+	struct itimerval every = { { 0, TICK_NS / 1000 }, { 0, TICK_NS / 1000 } };
 
 	sigfillset(&action.sa_mask);
-	if (sigaction(SIGVTALRM, &action, NULL) < 0)
+	if (sigaction(SIGPROF, &action, NULL) < 0)
 		return -errno;
-	sigaddset(unblock, SIGVTALRM);
-	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) < 0 ||
-	    timer_settime(timer, 0, &every, NULL) < 0)
-		return -errno;
-	return 0;
+	sigaddset(unblock, SIGPROF);
+	return setitimer(ITIMER_PROF, &every, NULL) < 0 ? -errno : 0;
 }
 
 int guard_init(void (*when_overrun)(void))

@@ -7,7 +7,7 @@
  *
  * The same CPU timer takes time slices: while one thread of Lua runs for longer
  * than a slice, `overrun` is called, inside the signal handler, each tick. It is
- * a timer of CPU time: it never fires while the process sleeps. */
+ * a timer of CPU time (SIGPROF): it never fires while the process sleeps. */
 #ifndef MOONRISE_GUARD_H
 #define MOONRISE_GUARD_H
 
