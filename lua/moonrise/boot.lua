@@ -47,6 +47,7 @@ local script_task, exit_status, stop_deadline, finished
 local function enter(state)
   M.state, M.since = state, loop.now()
   M.changed:broadcast()
+  supervisor.changed:broadcast()
 end
 
 -- Stopping ---------------------------------------------------------------------------
@@ -230,6 +231,7 @@ function M.main()
   end
   script_task = task.spawn("boot", run_script)
   script_task.on_end = script_ended
+  if os.getenv("NOTIFY_SOCKET") then require("moonrise.outward").begin() end
   task.spawn("control", open_control) -- when the script waits for the first time
   task.run(function() return finished end)
   return exit_status, math.max(0, (stop_deadline or 0) - loop.now())

@@ -16,7 +16,11 @@ local STATUS = fault.STATUS
 local function seconds(value, what) return require("moonrise.duration").seconds(value, what) end
 
 --- Run a command to completion.
-function M.run(options) return require("moonrise.run").run(options) end
+function M.run(options)
+  local outward, run = package.loaded["moonrise.outward"], require("moonrise.run").run
+  if outward then return outward.during(run, options) end
+  return run(options)
+end
 
 --- Declare a service without starting it.
 function M.service(options) return supervisor.declare(options) end

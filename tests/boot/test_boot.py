@@ -64,15 +64,31 @@ def test_of_those_started_together_dependents_stop_first(boot):
     assert c.out.index("web: bye") < c.out.index("db: bye")
 
 
+def receive_until(server, message):
+    """All messages up to and with this one."""
+    told = []
+    while message not in told:
+        told.append(server.recv(4096))
+    return told
+
+
 def test_whoever_started_the_container_is_notified(boot, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(path)
         server.settimeout(30)
-        c = boot(SERVICE + 'daemon("one")', env={"NOTIFY_SOCKET": path})
-        assert b"READY=1" in server.recv(4096)
-        assert c.stop() == 0
-        assert b"STOPPING=1" in server.recv(4096)
+        c = boot(SERVICE + '''
+            init.run { "true" }
+            daemon("one", { sh = "trap 'until [ -e go ]; do sleep 0.01; done; exit 0' TERM; : >one.up; " ..
+              "while :; do sleep 0.1 & wait $!; done", ready = probe.all { probe.file "one.up", probe.file "ready" } })
+        ''', env={"NOTIFY_SOCKET": path})
+        assert b"STATUS=booting: running true" in receive_until(server, b"STATUS=booting: starting one")
+        c.write("ready", "")
+        assert b"READY=1" in receive_until(server, b"STATUS=ready")
+        c.signal(signal.SIGTERM)
+        assert b"STOPPING=1" in receive_until(server, b"STATUS=stopping: stopping one")
+        c.write("go", "")
+        assert c.wait() == 0
 
 
 # ---- how it ends
