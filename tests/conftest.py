@@ -2,6 +2,7 @@
 """Fixtures for all rings: `boot`, and the check that a test leaves nothing behind."""
 import ctypes
 import os
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 pytest.register_assert_rewrite("moonrise")
 import moonrise  # noqa: E402  pylint: disable=wrong-import-position
+
+# A test run that nohup or a background job has started ignores some signals; what
+# the tests start must not.
+for number in signal.valid_signals():
+    if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
+        signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 # Orphans of what a test starts become our children, where left_since finds them.
 PR_SET_CHILD_SUBREAPER = 36
