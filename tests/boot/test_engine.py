@@ -62,11 +62,12 @@ def test_a_script_that_holds_all_memory_can_be_stopped(boot):
         while true do pcall(grow) end
     ''', options=["--memory", "4M"])
     pid = c.pid
+    c.says("goes on")
 
     def is_full():
         if c.process.poll() is not None:
             return True
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:  # an error: asked again
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 4 << 20
 
     eventually(is_full)
