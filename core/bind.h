@@ -4,6 +4,7 @@
 #ifndef MOONRISE_BIND_H
 #define MOONRISE_BIND_H
 
+#include "child.h"
 #include "loop.h"
 
 #include <lauxlib.h>
@@ -46,12 +47,12 @@ int bind_fd_connected(lua_State *L);             /* fd:connected(), in bind_net.
 struct bind_event {
 	enum {
 		EVENT_SIGNAL,  /* a: number, b: outside */
-		EVENT_CHILD,   /* id, a: how, b: number, c: pid */
+		EVENT_CHILD,   /* id, a: how, b: number, c: others are left */
 		EVENT_READY,   /* id: token, a: epoll events */
 		EVENT_CONTROL, /* id: client, a: kind (0: closed), text */
 		EVENT_WARNING, /* text */
 		EVENT_LINE,    /* id: of the watch, text */
-		EVENT_NOTIFY,  /* a: count of pids in front of the text, fds */
+		EVENT_NOTIFY,  /* id: of the sender's child, a: its pid, text, fds */
 	} kind;
 	unsigned id;
 	int a, b, c;
@@ -60,6 +61,7 @@ struct bind_event {
 	int *fds; /* the event's own once it is pushed; -1: Lua has it */
 	int fd_count;
 };
+#define BIND_CHILD_GONE (CHILD_DUMPED + 1) /* `how`: nobody is left any more */
 int bind_push_event(const struct bind_event *event);
 int bind_push_notify(lua_State *L, const struct bind_event *event); /* in bind_notify.c */
 

@@ -109,13 +109,18 @@ static int push_signal(lua_State *L, const struct bind_event *e)
 
 static int push_child(lua_State *L, const struct bind_event *e)
 {
-	static const char *const how[] = { "exited", "killed", "dumped" };
+	static const char *const how[] = {
+		[CHILD_EXITED] = "exited",
+		[CHILD_KILLED] = "killed",
+		[CHILD_DUMPED] = "dumped",
+		[BIND_CHILD_GONE] = "gone",
+	};
 
 	lua_pushliteral(L, "child");
 	lua_pushinteger(L, e->id);
 	lua_pushstring(L, how[e->a]);
 	lua_pushinteger(L, e->b);
-	lua_pushinteger(L, e->c);
+	lua_pushboolean(L, e->c);
 	return 5;
 }
 

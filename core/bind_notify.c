@@ -5,8 +5,8 @@
  *     same(fd, fd) -> boolean: both are the same open file
  *     strerror(errno) -> text
  *
- * Each message is an event: "notify", text, { pid, ... }, { fd, ... }. The pids are
- * those of lineage.h, looked up when the message was read: the sender's own first. */
+ * Each message is an event: "notify", text, pid, id, { fd, ... }. The id is that of the
+ * child that the sender comes from, 0 if of none, looked up when the message was read. */
 #include "bind.h"
 #include "notify.h"
 
@@ -19,32 +19,16 @@
 
 static void arrived(const struct notify_message *message)
 {
-	static char data[sizeof(message->lineage) + NOTIFY_MAX_TEXT];
-	size_t size = sizeof(pid_t) * (size_t)message->lineage_count;
-
-	memcpy(data, message->lineage, size);
-	memcpy(data + size, message->text, message->length);
 	if (bind_push_event(&(struct bind_event){ .kind = EVENT_NOTIFY,
-						  .a = message->lineage_count,
-						  .text = data,
-						  .length = size + message->length,
+						  .id = message->owner,
+						  .a = message->pid,
+						  .text = message->text,
+						  .length = message->length,
 						  .fds = message->fds,
 						  .fd_count = message->fd_count }) == 0)
 		return;
 	for (int i = 0; i < message->fd_count; i++)
 		(void)close(message->fds[i]);
-}
-
-static void push_pids(lua_State *L, const char *data, int count)
-{
-	lua_createtable(L, count, 0);
-	for (int i = 0; i < count; i++) {
-		pid_t pid;
-
-		memcpy(&pid, data + sizeof(pid) * (size_t)i, sizeof(pid));
-		lua_pushinteger(L, pid);
-		lua_rawseti(L, -2, i + 1);
-	}
 }
 
 /* All owners exist before the first descriptor changes hands: the event stays in
@@ -66,13 +50,12 @@ static void push_fds(lua_State *L, const struct bind_event *event)
 
 int bind_push_notify(lua_State *L, const struct bind_event *event)
 {
-	size_t skip = sizeof(pid_t) * (size_t)event->a;
-
 	lua_pushliteral(L, "notify");
-	lua_pushlstring(L, event->text + skip, event->length - skip);
-	push_pids(L, event->text, event->a);
+	lua_pushlstring(L, event->text, event->length);
+	lua_pushinteger(L, event->a);
+	lua_pushinteger(L, event->id);
 	push_fds(L, event);
-	return 4;
+	return 5;
 }
 
 static int l_listen(lua_State *L)

@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* sys.proc: start processes, send them signals.
+/* sys.proc: start processes, send them signals, know what comes of them.
  *
  *     spawn{ path=, argv={}, env={"K=V"}|nil, cwd=, umask=, nice=, oom_score=,
  *            limits={ nofile={soft,hard} }, uid=, gid=, groups={}, caps={names}|nil,
  *            no_new_privs=, session=true, tty=, sweep=, fds={ [0]=fd, ... },
  *            own_pid={"LISTEN_PID"}: more variables, with the child's pid }
  *         -> child | nil, "stage subject: reason", errno, stage
- *     child:id() child:pid() child:kill(signal) child:kill_group(signal)
+ *     child:id() child:pid() child:kill(signal)
+ *     child:kill_all(signal) -> true | nil, reason, errno: to all that came of it; KILL
+ *         also gets those that turn up later
+ *     child:follow(pid) -> true | nil, reason, errno: another of its processes is the
+ *         main one from now on
+ *     child:heir() -> pid | nil: who could be that, when the first one has ended
+ *     child:members() -> { pids }      child:usage() -> bytes, seconds of CPU, how many
+ *     owner(pid) -> id of the child that it comes from | nil
  *     find(name, search_path) -> path | nil, reason, errno
  *     signal(name|number) -> number, name | nil      pid()
- *     environ() -> { K = "V" }     lineage(pid) -> { pid, ... }, see lineage.h
+ *     environ() -> { K = "V" }
  *
- * A child's end arrives as the event "child" with its id, also when the userdata
- * is gone by then. With `sweep`, what is left of its process group is killed
- * before anybody hears of it: its workers must not hold the port of the next. */
+ * A child's end arrives as the event "child" with its id, how, number, left; also when
+ * the userdata is gone by then. With `sweep`, `left` says that it has left processes
+ * behind; when the last of them has ended, there is one more event: "gone". */
 #include "bind.h"
 #include "child.h"
-#include "lineage.h"
+#include "descend.h"
+#include "family.h"
 #include "signal.h"
 #include "spawn.h"
 #include "util.h"
@@ -33,10 +41,7 @@ extern char **environ;
 
 /* Belongs to C, so that a child is known to its end whatever becomes of Lua. */
 struct process {
-	struct child child;
-	unsigned id;
-	pid_t pid;
-	bool sweep;
+	struct family family;
 	struct handle *handle; /* NULL: Lua has let go of it */
 };
 
@@ -46,21 +51,34 @@ struct handle {
 	pid_t pid;
 };
 
-static void process_ended(struct child *child, const struct child_end *end)
+static void push_end(const struct process *process, int how, int number, bool left)
 {
-	struct process *process = container_of(child, struct process, child);
+	(void)bind_push_event(&(struct bind_event){
+		.kind = EVENT_CHILD, .id = process->family.id, .a = how, .b = number, .c = left });
+}
 
-	/* Right after the reaping: a group that has members keeps its number. */
-	if (process->sweep)
-		(void)kill(-process->pid, SIGKILL);
-	(void)bind_push_event(&(struct bind_event){ .kind = EVENT_CHILD,
-						    .id = process->id,
-						    .a = (int)end->how,
-						    .b = end->number,
-						    .c = process->pid });
+static void free_process(struct process *process)
+{
 	if (process->handle)
 		process->handle->process = NULL;
 	free(process);
+}
+
+static void process_ended(struct family *family, const struct child_end *end, bool left)
+{
+	struct process *process = container_of(family, struct process, family);
+
+	push_end(process, (int)end->how, end->number, left);
+	if (!left)
+		free_process(process);
+}
+
+static void process_gone(struct family *family)
+{
+	struct process *process = container_of(family, struct process, family);
+
+	push_end(process, BIND_CHILD_GONE, 0, false);
+	free_process(process);
 }
 
 static struct handle *new_handle(lua_State *L)
@@ -70,17 +88,6 @@ static struct handle *new_handle(lua_State *L)
 	memset(handle, 0, sizeof(*handle));
 	luaL_setmetatable(L, CHILD_TYPE);
 	return handle;
-}
-
-static void adopt(struct handle *handle, struct process *process, pid_t pid)
-{
-	static unsigned counter;
-
-	process->id = handle->id = ++counter;
-	process->pid = handle->pid = pid;
-	process->handle = handle;
-	handle->process = process;
-	child_adopt(&process->child, pid, process_ended);
 }
 
 static int l_gc(lua_State *L)
@@ -116,13 +123,16 @@ static int to_signal(lua_State *L, int index)
 	return signal_number(luaL_checkstring(L, index));
 }
 
-static int send(lua_State *L, int (*kill)(const struct child *, int))
+static int check_signal(lua_State *L, int index)
 {
-	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
-	int number = to_signal(L, 2);
+	int number = to_signal(L, index);
 
-	luaL_argcheck(L, number > 0, 2, "no signal");
-	int r = handle->process ? kill(&handle->process->child, number) : -ESRCH;
+	luaL_argcheck(L, number > 0, index, "no signal");
+	return number;
+}
+
+static int kill_result(lua_State *L, int r)
+{
 	if (r < 0)
 		return bind_fail(L, r, "kill");
 	lua_pushboolean(L, 1);
@@ -131,17 +141,100 @@ static int send(lua_State *L, int (*kill)(const struct child *, int))
 
 static int l_kill(lua_State *L)
 {
-	return send(L, child_kill);
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+	int number = check_signal(L, 2);
+
+	return kill_result(L, handle->process ? child_kill(&handle->process->family.main, number)
+					      : -ESRCH);
 }
 
-static int l_kill_group(lua_State *L)
+static int l_kill_all(lua_State *L)
 {
-	return send(L, child_kill_group);
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+	int number = check_signal(L, 2);
+
+	if (handle->process)
+		family_kill(&handle->process->family, number);
+	return kill_result(L, handle->process ? 0 : -ESRCH);
+}
+
+static int l_follow(lua_State *L)
+{
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+	lua_Integer pid = luaL_checkinteger(L, 2);
+	char text[32];
+
+	int r = handle->process && pid > 0 && pid <= INT_MAX
+			? family_follow(&handle->process->family, (pid_t)pid)
+			: -ESRCH;
+	if (r < 0) {
+		(void)snprintf(text, sizeof(text), "pid %lld", (long long)pid);
+		return bind_fail(L, r, text);
+	}
+	handle->pid = (pid_t)pid;
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_heir(lua_State *L)
+{
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+	pid_t pid = handle->process ? family_heir(&handle->process->family) : 0;
+
+	if (pid <= 0)
+		return 0;
+	lua_pushinteger(L, pid);
+	return 1;
+}
+
+/* In a userdata left on the stack; how many there are. */
+static int list_members(lua_State *L, pid_t **ret_pids)
+{
+	struct handle *handle = luaL_checkudata(L, 1, CHILD_TYPE);
+	int size = 32, count = 0;
+
+	do {
+		size = count > size ? 2 * count : size;
+		*ret_pids = lua_newuserdatauv(L, (size_t)size * sizeof(pid_t), 0);
+		count = handle->process ? family_members(&handle->process->family, *ret_pids, size)
+					: 0;
+	} while (count > size);
+	return count;
+}
+
+static int l_members(lua_State *L)
+{
+	pid_t *pids;
+	int count = list_members(L, &pids);
+
+	lua_createtable(L, count, 0);
+	for (int i = 0; i < count; i++) {
+		lua_pushinteger(L, pids[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	return 1;
+}
+
+static int l_usage(lua_State *L)
+{
+	struct descend_usage usage = { 0 };
+	pid_t *pids;
+	int count = list_members(L, &pids);
+
+	for (int i = 0; i < count; i++)
+		descend_add_usage(pids[i], &usage);
+	lua_pushinteger(L, (lua_Integer)usage.bytes);
+	lua_pushnumber(L, (lua_Number)usage.ticks / (lua_Number)sysconf(_SC_CLK_TCK));
+	lua_pushinteger(L, usage.count);
+	return 3;
 }
 
 static const luaL_Reg child_methods[] = {
-	{ "id", l_id },   { "pid", l_pid }, { "kill", l_kill }, { "kill_group", l_kill_group },
-	{ "__gc", l_gc }, { NULL, NULL },
+	{ "id", l_id },           { "pid", l_pid },
+	{ "kill", l_kill },       { "kill_all", l_kill_all },
+	{ "follow", l_follow },   { "heir", l_heir },
+	{ "members", l_members }, { "usage", l_usage },
+	{ "__gc", l_gc },         { NULL, NULL },
 };
 
 /* ---- the plan; the table is argument 1 of spawn */
@@ -400,23 +493,29 @@ static int fail_spawn(lua_State *L, const struct spawn_error *error)
 	return 4;
 }
 
+static const struct family_owner owner = { process_ended, process_gone };
+
 /* Nothing raises between the fork and the adoption. */
-static pid_t start(const struct spawn_plan *plan, bool sweep, struct handle *handle,
+static pid_t start(struct spawn_plan *plan, bool sweep, struct handle *handle,
 		   struct spawn_error *error)
 {
+	static unsigned counter;
 	auto_free struct process *process = calloc(1, sizeof(*process));
 
 	if (!process) {
 		*error = (struct spawn_error){ .stage = "memory", .error = ENOMEM };
 		return -ENOMEM;
 	}
-	pid_t pid = spawn_start(plan, error);
-	if (pid > 0) {
-		process->sweep = sweep;
-		adopt(handle, process, pid);
-		process = NULL;
-	}
-	return pid;
+	handle->id = ++counter;
+	descend_mark(plan, handle->id);
+	handle->pid = spawn_start(plan, error);
+	if (handle->pid < 0)
+		return handle->pid;
+	family_adopt(&process->family, handle->id, handle->pid, !sweep, &owner);
+	process->handle = handle;
+	handle->process = process;
+	process = NULL;
+	return handle->pid;
 }
 
 static int l_spawn(lua_State *L)
@@ -437,6 +536,21 @@ static int l_spawn(lua_State *L)
 	cred_plan_done(&plan.cred);
 	return r < 0 ? fail_spawn(L, &error) : 1;
 }
+
+/* ---- what comes of them */
+
+static int l_owner(lua_State *L)
+{
+	lua_Integer pid = luaL_checkinteger(L, 1);
+	unsigned id = pid > 0 && pid <= INT_MAX ? descend_owner((pid_t)pid) : 0;
+
+	if (id == 0)
+		return 0;
+	lua_pushinteger(L, id);
+	return 1;
+}
+
+/* ---- looking for programs, names of signals */
 
 /* In the words of a shell: "Permission denied" would send its reader astray. */
 static const char *why_not_found(int error)
@@ -485,19 +599,6 @@ static int l_own_pid(lua_State *L)
 	return 1;
 }
 
-static int l_lineage(lua_State *L)
-{
-	pid_t pids[LINEAGE_MAX];
-	int count = lineage_of((pid_t)luaL_checkinteger(L, 1), pids);
-
-	lua_createtable(L, count, 0);
-	for (int i = 0; i < count; i++) {
-		lua_pushinteger(L, pids[i]);
-		lua_rawseti(L, -2, i + 1);
-	}
-	return 1;
-}
-
 static int l_environ(lua_State *L)
 {
 	lua_newtable(L);
@@ -514,9 +615,8 @@ static int l_environ(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{ "spawn", l_spawn }, { "find", l_find },       { "signal", l_signal },
-	{ "pid", l_own_pid }, { "environ", l_environ }, { "lineage", l_lineage },
-	{ NULL, NULL },
+	{ "spawn", l_spawn }, { "owner", l_owner },     { "find", l_find }, { "signal", l_signal },
+	{ "pid", l_own_pid }, { "environ", l_environ }, { NULL, NULL },
 };
 
 int bind_open_proc(lua_State *L)

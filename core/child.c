@@ -15,6 +15,7 @@ static struct child *table[BUCKETS];
 static int stop_options; /* WSTOPPED once anybody asked: stops cost a wake-up each */
 static void (*lookers[4])(void);
 static void (*stranger_ended)(pid_t pid, const struct child_end *end);
+static void (*batch_reaped)(void);
 
 static struct child **bucket(pid_t pid)
 {
@@ -58,6 +59,18 @@ void child_before_reaping(void (*look)(void))
 		i++;
 	if (i < ARRAY_SIZE(lookers))
 		lookers[i] = look;
+}
+
+void child_watch_batches(void (*reaped)(void))
+{
+	batch_reaped = reaped;
+}
+
+struct child *child_find(pid_t pid)
+{
+	struct child **p = pid > 0 ? find(pid) : NULL;
+
+	return p ? *p : NULL;
 }
 
 void child_forget(struct child *child)
@@ -111,7 +124,7 @@ static void tell(const siginfo_t *info)
 	tell_ended(info->si_pid, &end);
 }
 
-bool child_reap(void)
+static bool reap_batch(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lookers) && lookers[i]; i++)
 		lookers[i]();
@@ -125,6 +138,15 @@ bool child_reap(void)
 		tell(&info);
 	}
 	return true;
+}
+
+bool child_reap(void)
+{
+	bool more = reap_batch();
+
+	if (batch_reaped)
+		batch_reaped();
+	return more;
 }
 
 bool child_any(void)

@@ -40,6 +40,12 @@ void child_watch_strangers(void (*ended)(pid_t pid, const struct child_end *end)
  * read while it is still in /proc. For good; there is room for a few. */
 void child_before_reaping(void (*look)(void));
 
+/* What is to be done after each batch: once for all that were reaped in it. */
+void child_watch_batches(void (*reaped)(void));
+
+/* The known child with this pid, or NULL. */
+struct child *child_find(pid_t pid);
+
 /* Forget an owner that goes away first; the process is reaped all the same. */
 void child_forget(struct child *child);
 

@@ -5,7 +5,6 @@
 #include "ending.h"
 
 #include "child.h"
-#include "lineage.h"
 #include "loop.h"
 #include "signal.h"
 #include "util.h"
@@ -33,10 +32,28 @@ static void arrived(const struct signal_arrival *arrival)
 
 /* ---- everything below us, by /proc */
 
+/* The parent's pid; 0: it is gone. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[32], text[512];
+	const char *after_name;
+	auto_close int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	after_name = strrchr(text, ')'); /* "12 (any (name)) S 1 ..." */
+	return after_name && strlen(after_name) > 4 ? atoi(after_name + 4) : 0;
+}
+
 static bool is_below(pid_t pid, pid_t ancestor)
 {
 	while (pid > 1) {
-		pid = lineage_parent(pid);
+		pid = parent_of(pid);
 		if (pid == ancestor)
 			return true;
 	}

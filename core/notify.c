@@ -4,6 +4,7 @@
 #include "notify.h"
 
 #include "child.h"
+#include "descend.h"
 #include "listen.h"
 #include "loop.h"
 #include "util.h"
@@ -73,7 +74,7 @@ static bool receive(void)
 		return true;
 	}
 	message.length = header.msg_flags & MSG_TRUNC ? 0 : (size_t)n;
-	message.lineage_count = lineage_of(message.pid, message.lineage);
+	message.owner = descend_owner(message.pid);
 	on_message(&message);
 	return true;
 }

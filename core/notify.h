@@ -5,8 +5,6 @@
 #ifndef MOONRISE_NOTIFY_H
 #define MOONRISE_NOTIFY_H
 
-#include "lineage.h"
-
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,9 +12,8 @@
 #define NOTIFY_MAX_FDS 253   /* the kernel sends no more at once */
 
 struct notify_message {
-	pid_t pid; /* what the kernel says; 0: of another pid namespace */
-	pid_t lineage[LINEAGE_MAX];
-	int lineage_count;
+	pid_t pid;        /* what the kernel says; 0: of another pid namespace */
+	unsigned owner;   /* as descend_owner has it */
 	const char *text; /* empty when it was too long */
 	size_t length;
 	int *fds; /* `arrived` owns them */

@@ -118,6 +118,8 @@ M.OPTIONS = process.options_with {
     return require("moonrise.sockets").check_accept(value, what)
   end },
   essential = { type = "boolean", default = true },
+  forking = "boolean",
+  pidfile = "string",
 }
 
 local function check_reload(options)
@@ -134,6 +136,7 @@ end
 -- @string word the word of the script, for messages
 function M.check(word, options)
   options = process.check(word, options, M.OPTIONS)
+  if options.pidfile then options.forking = true end
   check_reload(options)
   if options.listen or options.accept or options.activate then
     require("moonrise.sockets").check_together(options)

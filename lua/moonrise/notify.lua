@@ -113,7 +113,13 @@ function states.stopping(service) supervisor.fire(service, "leaving") end
 
 -- Messages ------------------------------------------------------------------------------------
 
+local function follow(service, pid)
+  local ok, reason = service:follow(pid)
+  if not ok then log.line("warning", ("%s names another main process: %s"):format(service.name, reason)) end
+end
+
 local function act(service, fields)
+  if fields.main_pid then follow(service, fields.main_pid) end
   if fields.status then service.status_text = fields.status ~= "" and fields.status or nil end
   if fields.errno then service.errno = fields.errno > 0 and fields.errno or nil end
   if fields.extension then supervisor.extend(service, fields.extension) end
@@ -129,18 +135,18 @@ local function act(service, fields)
 end
 
 -- The service that may say this, or nil and why there is none.
-local function speaker(pids)
-  local service = supervisor.owner_of(pids)
+local function speaker(pid, id)
+  local service = supervisor.by_child[id]
   if not service then return nil, "which no service owns" end
   local access = service.options.notify
-  if not access or access == "main" and pids[1] ~= service.pid then
+  if not access or access == "main" and pid ~= service.pid then
     return nil, "who may not speak for " .. service.name
   end
   return service
 end
 
-function task.on_event.notify(text, pids, fds)
-  local service, why = speaker(pids)
+function task.on_event.notify(text, pid, id, fds)
+  local service, why = speaker(pid, id)
   if service then
     local fields = notification.parse(text)
     act(service, fields)
@@ -149,7 +155,7 @@ function task.on_event.notify(text, pids, fds)
       return
     end
   else
-    log.line("debug", ("message of process %d, %s: %q"):format(pids[1], why, text:sub(1, 60)))
+    log.line("debug", ("message of process %d, %s: %q"):format(pid, why, text:sub(1, 60)))
   end
   -- For BARRIER=1 this is the answer.
   for _, fd in ipairs(fds) do fd:close() end

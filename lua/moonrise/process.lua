@@ -201,12 +201,12 @@ end
 
 -- Spawning ---------------------------------------------------------------------
 
-local ends = {} -- child id -> function(how, number), called in the scheduler
+local ends = {} -- child id -> function(how, number, left), called in the scheduler
 
-task.on_event.child = function(id, how, number)
+task.on_event.child = function(id, how, number, left)
   local ended = ends[id]
-  ends[id] = nil
-  if ended then ended(how, number) end
+  if not left then ends[id] = nil end
+  if ended then ended(how, number, left) end
 end
 
 local function write_all(fd, text)
@@ -246,11 +246,12 @@ end
 --- Start a process by checked options.
 -- @tparam table options from check()
 -- @tparam table launch what its starter adds:
---   ended: function called in the scheduler with "exited"|"killed"|"dumped" and the number;
+--   ended: function called in the scheduler with "exited"|"killed"|"dumped", the number,
+--   and whether it has left processes behind (then it is called again, with "gone");
 --   env: more variables; fds: { [number] = descriptor }, which stay open here;
 --   listen: { { fd =, name = }, ... } for $LISTEN_FDS, as sd_listen_fds(3) finds them;
 --   own_pid: { "NAME", ... }, variables that are to have its pid;
---   sweep: kill what it leaves behind in its process group
+--   sweep: what it leaves behind is to be known, and ended by the caller
 -- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
 function M.spawn(options, launch)

@@ -75,17 +75,19 @@ function M.run(options)
   options = process.check("run", options, process.RUN_OPTIONS)
   if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
   local _ <close> = steps.begin("run", options.name)
-  local result, ended = nil, task.condition()
-  local running = process.spawn(options, { ended = function(how, number)
-    result = { status = how == "exited" and number or 128 + number,
+  local result, gone, ended = nil, false, task.condition()
+  local running = process.spawn(options, { ended = function(how, number, left)
+    gone = not left
+    result = result or { status = how == "exited" and number or 128 + number,
       signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
     ended:broadcast(true)
   end })
-  -- Cancelled or too late: it is gone before the boot goes on to stop what it used.
+  -- Cancelled or too late: all of it is gone before the boot goes on to stop what it used.
   local _ <close> = setmetatable({}, { __close = function()
+    if result then return end
     for _, signal in ipairs { "TERM", "KILL" } do
-      if result then return end
-      running.child:kill_group(signal)
+      if gone then return end
+      running.child:kill_all(signal)
       ended:wait(2)
     end
   end })

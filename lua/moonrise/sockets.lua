@@ -296,22 +296,20 @@ local function close_acceptor(self)
   finish_if_empty(self)
 end
 
-local function signal_all(self, method, number)
+--- As a child of sys.proc: when the service stops, it is told to end; other signals
+-- are for its instances.
+function Acceptor:kill(number)
+  if self.service.state == "stopping" and not self.is_over then
+    close_acceptor(self)
+    return true
+  end
   for instance in pairs(self.instances) do
-    local process = instance.process
-    if process then process.child[method](process.child, number) end
+    if instance.process then instance.process.child:kill(number) end
   end
   return true
 end
 
---- As a child of sys.proc: while the service stops, it is told to end.
-function Acceptor:kill(number)
-  if self.service.state ~= "stopping" then return signal_all(self, "kill", number) end
-  close_acceptor(self)
-  return true
-end
-
-function Acceptor:kill_group(number) return signal_all(self, "kill_group", number) end
+function Acceptor:id() return self end
 
 --- In place of a process: serve the sockets of a service with `accept`.
 function M.serve(service, launch)

@@ -16,8 +16,8 @@ local STATUS = fault.STATUS
 
 --- Every declared service by name.
 M.by_name = {}
---- Those that run, by the pid of their main process.
-M.by_pid = {}
+--- Those that run, by the id of their process: sys.proc knows what comes of it.
+M.by_child = {}
 --- And all in the order of their declaration.
 M.list = {}
 --- Broadcast whenever a service has changed its state.
@@ -161,7 +161,10 @@ end
 -- Why it is late, in words.
 local function lateness(self)
   local timeout = self.start_limit
-  if self.state == "starting" and self.options.ready then
+  if self.state == "starting" and self.options.forking and not self.ready_task then
+    return ("%s was not ready after %.4gs: %s"):format(self.name, timeout,
+      self.lateness or "its first process has not ended, as that of a daemon does")
+  elseif self.state == "starting" and self.options.ready then
     return ("%s was not ready after %.4gs: %s"):format(self.name, timeout, self.options.ready:describe(self))
   end
   local names = {}
@@ -223,8 +226,10 @@ end
 local function ended(self, how, number)
   self.last = { how = how, number = number, status = how == "exited" and number or 128 + number }
   self.status = self.last.status
-  if self.pid then M.by_pid[self.pid] = nil end
-  self.process, self.pid = nil, nil
+  M.by_child[self.process.child:id()] = nil
+  self.process, self.pid, self.gone = nil, nil, nil
+  self:forget "sweep"
+  self:forget "main_task"
   self:forget "ready_task"
   self:forget "reload_timer"
   self:forget "stop_timer"
@@ -264,14 +269,39 @@ local function start_process(self, launch)
   return process.spawn(self.options, launch)
 end
 
+-- Has another process of a daemon become the main one?
+local function has_heir(self, how, number)
+  if not self.options.forking or is_failure(how, number) or self.state == "stopping" then return false end
+  local descend = require "moonrise.descend"
+  if self.has_forked then return descend.has_heir(self) end
+  self.has_forked = true
+  descend.find_main(self)
+  return true
+end
+
+-- The main process has ended; when others are left they are ended first: they must not
+-- hold the port of the next one.
+local function main_ended(self, how, number, left)
+  if how == "gone" then return self.gone() end
+  if not left then return ended(self, how, number) end
+  self.pid = nil
+  self.gone = function() ended(self, how, number) end
+  if has_heir(self, how, number) then return end
+  local was_killed = how == "killed" and number == proc.signal("KILL")
+  require("moonrise.descend").sweep(self, self.state == "stopping" and self.condemned ~= "hung" and not was_killed)
+end
+
 -- `launch` is one run of the service: what its process is given, and what those who
 -- prepared it keep there; the descriptors in `given` are the process's alone.
 function actions.spawn(self)
-  self.told_to_stop, self.condemned, self.leaving = nil, nil, nil
-  local launch = { env = {}, fds = {}, listen = {}, given = {}, sweep = true,
-    ended = function(how, number) ended(self, how, number) end }
+  self.told_to_stop, self.condemned, self.leaving, self.has_forked, self.lateness = nil, nil, nil, nil, nil
+  local launch = { env = {}, fds = {}, listen = {}, given = {}, sweep = true }
+  local ok, result
+  function launch.ended(...)
+    if self.process == result then main_ended(self, ...) end
+  end
   self.launch = launch
-  local ok, result = pcall(start_process, self, launch)
+  ok, result = pcall(start_process, self, launch)
   for _, fd in ipairs(launch.given) do fd:close() end
   if not ok then
     self.fault = result
@@ -280,9 +310,16 @@ function actions.spawn(self)
     return fire(self, "broken")
   end
   self.process, self.pid, self.relays = result, result.pid, result.relays
-  if self.pid then M.by_pid[self.pid] = self end
   self.starts, self.started = self.starts + 1, loop.now()
-  watch_ready(self)
+  M.by_child[result.child:id()] = self
+  if not self.options.forking then watch_ready(self) end
+end
+
+-- To the main process, or to what could be it. What is left has been told already.
+local function send(self, signal)
+  if self.sweep then return end
+  if self.gone then require("moonrise.descend").follow_any(self) end
+  self.process.child:kill(signal)
 end
 
 -- Do what an option says, in a task of its own: a command, or a function of the script.
@@ -306,17 +343,18 @@ local function limit_stop(self)
 end
 
 function actions.terminate(self)
+  self:forget "main_task"
   self:forget "ready_task"
   self:forget "start_timer"
   local stop = self.options.stop or {}
   local is_function = type(stop) == "function"
   limit_stop(self)
   if not is_function and not stop.command then
-    self.process.child:kill(stop.signal or "TERM")
+    send(self, stop.signal or "TERM")
     return
   end
   self.stop_task = carry_out(self, "stop", stop, function()
-    if self.process then self.process.child:kill(not is_function and stop.signal or "TERM") end
+    if self.process then send(self, not is_function and stop.signal or "TERM") end
   end)
 end
 
@@ -324,7 +362,7 @@ end
 function actions.abort(self)
   self.condemned = "hung"
   self.fault = fault.new(128 + proc.signal("ABRT"), self.name .. " did not keep its watchdog alive", self.where)
-  self.process.child:kill("ABRT")
+  send(self, "ABRT")
   limit_stop(self)
 end
 
@@ -341,9 +379,11 @@ function actions.condemn(self) self.condemned = self.condemned or "late" end
 
 function actions.kill(self)
   if not self.process then return end
+  -- What it left behind does not count.
+  if self.sweep then return require("moonrise.descend").sweep(self, false) end
   log.line("warning", ("%s did not stop in time and is killed"):format(self.name))
   self.was_killed = true
-  self.process.child:kill_group("KILL")
+  send(self, "KILL")
 end
 
 function actions.reload(self)
@@ -427,14 +467,6 @@ end
 
 local SETTLED = { ready = true, failed = true, stopped = true }
 
---- The service to which one of these pids belongs; the first one counts.
--- @tparam {int} pids a process and those that stand behind it (core/lineage.h)
-function M.owner_of(pids)
-  for _, pid in ipairs(pids) do
-    if M.by_pid[pid] then return M.by_pid[pid] end
-  end
-end
-
 --- It needs more time for what it does now, starting, reloading or stopping: at
 -- least these seconds from now.
 function M.extend(self, seconds)
@@ -513,6 +545,20 @@ function Service:signal(name)
   return self
 end
 
+--- Another of its processes is the main one from now on.
+-- @int pid
+-- @treturn boolean|nil nil: it is no process of this service
+-- @treturn string why
+function Service:follow(pid)
+  if not self.process or self.sweep then return nil, self.name .. " does not run" end
+  local ok, reason = self.process.child:follow(pid)
+  if not ok then return nil, reason end
+  self.pid, self.gone = pid, nil
+  self:forget "main_task"
+  if self.state == "starting" and not self.ready_task then watch_ready(self) end
+  return true
+end
+
 --- Call f(service) when it is "ready", has had an "exit" (f also gets the status),
 -- is about to "restart", or has "failed". It runs as a task of its own.
 function Service:on(event, f)
@@ -577,6 +623,9 @@ function M.declare(options, word)
   end
   return M.add(options, fault.where())
 end
+
+--- The service that a process comes from, or nil.
+function M.owner_of(pid) return M.by_child[proc.owner(pid)] end
 
 function M.is_service(value) return getmetatable(value) == Service end
 

@@ -2,6 +2,7 @@
 /* The notify socket, with messages as no service should send them. */
 #include "notify.h"
 #include "child.h"
+#include "descend.h"
 #include "loop.h"
 #include "util.h"
 
@@ -22,8 +23,9 @@ static char dir[] = "/tmp/moonrise-notify-XXXXXX";
 static char path[64];
 
 static struct {
-	int count, fd_count, lineage_count;
-	pid_t pid, lineage[LINEAGE_MAX];
+	int count, fd_count;
+	pid_t pid;
+	unsigned owner;
 	char text[NOTIFY_MAX_TEXT + 1];
 } last;
 
@@ -32,8 +34,7 @@ static void arrived(const struct notify_message *message)
 	last.count++;
 	last.pid = message->pid;
 	last.fd_count = message->fd_count;
-	last.lineage_count = message->lineage_count;
-	memcpy(last.lineage, message->lineage, sizeof(last.lineage));
+	last.owner = message->owner;
 	memcpy(last.text, message->text, message->length);
 	last.text[message->length] = '\0';
 	for (int i = 0; i < message->fd_count; i++)
@@ -92,10 +93,7 @@ static void test_a_message_comes_with_its_sender(void **state)
 	assert_int_equal(last.count, 1);
 	assert_string_equal(last.text, "READY=1");
 	assert_int_equal(last.pid, getpid());
-	assert_int_equal(last.lineage[0], getpid());
-	assert_int_equal(last.lineage[1], getppid());
-	assert_int_equal(last.lineage[last.lineage_count - 2], getsid(0));
-	assert_int_equal(last.lineage[last.lineage_count - 1], getpgrp());
+	assert_int_equal(last.owner, 0);
 }
 
 static void test_everybody_may_write_to_it(void **state)
@@ -139,7 +137,7 @@ static void test_an_empty_message_and_many_descriptors_are_taken(void **state)
 	assert_int_equal(last.fd_count, NOTIFY_MAX_FDS);
 }
 
-/* It has ended, but its relatives are still known. */
+/* It has ended, but whose it was is still known. */
 static void test_the_message_is_read_before_its_sender_is_reaped(void **state)
 {
 	siginfo_t info;
@@ -147,14 +145,17 @@ static void test_the_message_is_read_before_its_sender_is_reaped(void **state)
 
 	(void)state;
 	if (pid == 0) {
+		struct rlimit mark = { DESCEND_MARK + 7, DESCEND_MARK + 7 };
+
+		(void)setrlimit(RLIMIT_LOCKS, &mark);
 		send_message("STATUS=gone", 11, NULL, 0);
 		_exit(0);
 	}
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	child_reap();
 	assert_int_equal(last.count, 1);
-	assert_int_equal(last.lineage[0], pid);
-	assert_int_equal(last.lineage[1], getpid());
+	assert_int_equal(last.pid, pid);
+	assert_int_equal(last.owner, 7);
 }
 
 static void test_a_stale_socket_is_replaced_and_a_file_is_not(void **state)

@@ -46,7 +46,8 @@ local function make_world()
       local process = { pid = 1, options = options, ended = launch.ended }
       process.child = {
         kill = function() process.told = true return true end,
-        kill_group = function() process.told = true return true end,
+        kill_all = function() return true end,
+        id = function() return process end,
       }
       running[process] = true
       return process
@@ -60,7 +61,9 @@ end
 local function finish(process, how, number)
   if running[process] then
     running[process] = nil
-    process.ended(how, number)
+    local left = math.random() < 0.2 -- processes, which end a little later
+    process.ended(how, number, left)
+    if left then process.ended "gone" end
   end
 end
 

@@ -70,8 +70,7 @@ end
 
 -- An old file may name a process that has got the number since.
 local function is_of_another(service, pid)
-  local supervisor = require "moonrise.supervisor"
-  local owner = supervisor.owner_of(require("sys.proc").lineage(pid))
+  local owner = require("moonrise.supervisor").owner_of(pid)
   return owner and owner ~= service and owner.name
 end
 
