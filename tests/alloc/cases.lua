@@ -112,11 +112,27 @@ case("spawn", function()
     fds = { [0] = null, [1] = w }, own_pid = { "LISTEN_PID", "WATCHDOG_PID" },
   })
   w:close()
-  assert(child:pid() > 0 and child:kill("CONT") and child:kill_group(18))
+  assert(child:pid() > 0 and child:kill("CONT") and child:kill_all(18))
   local _, id, how, number = wait_for(loop, "child")
   assert(id == child:id() and how == "exited" and number == 0)
   assert(not child:kill("TERM"))
   assert(r:read(10) == "12\n")
+end)
+
+case("family", function()
+  local loop, net, proc = require "sys.loop", require "sys.net", require "sys.proc"
+  local r <close>, w = net.pipe()
+  local _ <close> = w -- its end is the end of the process that is left
+  local child = assert(proc.spawn { path = "/bin/sh", argv = { "sh", "-c", "cat <&3 & exit 0" }, sweep = true,
+    fds = { [3] = r } })
+  local _, id, _, _, left = wait_for(loop, "child")
+  assert(id == child:id() and left)
+  local heir = assert(child:heir())
+  assert(proc.owner(heir) == id and child:members()[1] == heir)
+  assert(select(3, child:usage()) == 1)
+  assert(not child:follow(1) and child:follow(heir) and child:pid() == heir)
+  assert(child:kill("KILL"))
+  assert(select(3, wait_for(loop, "child")) == "killed")
 end)
 
 case("spawn fails", function()

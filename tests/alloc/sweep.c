@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -241,7 +242,8 @@ int main(int argc, char **argv)
 	int failed = 0;
 	char name[64];
 
-	if (loop_init() < 0 || signal_init(signal_arrived) < 0 || !mkdtemp(dir))
+	if (loop_init() < 0 || signal_init(signal_arrived) < 0 || !mkdtemp(dir) ||
+	    prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return 1;
 	for (int i = 1;; i++) {
 		lua_State *L = new_state();
