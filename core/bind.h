@@ -81,6 +81,10 @@ void bind_host_enter(lua_State *L);
 void bind_host_overrun(void);
 void bind_host_warn(void *data, const char *piece, int more);
 
+/* The options of sys.proc.spawn, argument 1 on the stack. */
+struct spawn_plan;
+void bind_fill_plan(lua_State *L, struct spawn_plan *plan);
+
 /* luaopen_... of the sys.* modules, opened when first required. */
 int bind_open_loop(lua_State *L);
 int bind_open_proc(lua_State *L);
