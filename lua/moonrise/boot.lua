@@ -59,13 +59,14 @@ local function cancel_script()
 end
 
 local function stop_in_order()
+  local decline = require "moonrise.decline"
   -- The last KILL goes out a little early: `docker stop` counts the same seconds.
   local patience = M.stop_timeout - math.min(0.5, M.stop_timeout / 10)
   stop_deadline = loop.now() + patience
-  local killer = task.at(stop_deadline, supervisor.kill_all)
+  local killer = task.at(stop_deadline, decline.kill_all)
   cancel_script()
   if package.loaded["moonrise.job"] then package.loaded["moonrise.job"].stop() end
-  local in_time = supervisor.stop_all()
+  local in_time = decline.stop_all()
   killer:cancel()
   if exit_status == 0 and not in_time then exit_status = 137 end
 end
@@ -142,7 +143,7 @@ function task.on_event.signal(name)
   if M.STOPS[name] then
     if M.state == "stopping" then
       log.line("warning", ("%s again: what still runs is killed"):format(name))
-      return supervisor.kill_all()
+      return require("moonrise.decline").kill_all()
     end
     log.line("info", ("%s: stopping"):format(name))
     -- A boot that was cut short is not a success.

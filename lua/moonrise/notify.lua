@@ -122,7 +122,7 @@ local function act(service, fields)
   if fields.main_pid then follow(service, fields.main_pid) end
   if fields.status then service.status_text = fields.status ~= "" and fields.status or nil end
   if fields.errno then service.errno = fields.errno > 0 and fields.errno or nil end
-  if fields.extension then supervisor.extend(service, fields.extension) end
+  if fields.extension then require("moonrise.decline").extend(service, fields.extension) end
   if fields.watchdog_period then set_watchdog(service, fields.watchdog_period) end
   if fields.watchdog == "alive" then
     service.launch.alive = loop.now()

@@ -26,57 +26,31 @@ M.changed = task.condition()
 -- set by moonrise.boot.
 M.on_over = function() end
 
-local rank = 0 -- how many starts the script has made; stopping goes backwards
-local is_closing = false -- everything is being stopped: nothing starts any more
+--- How many starts the script has made; stopping goes backwards.
+M.rank = 0
+--- Everything is being stopped: nothing starts any more.
+M.is_closing = false
 
 local Service = { __name = "service" }
-Service.__index = Service
 
--- Names --------------------------------------------------------------------------------
-
-local function service_named(entry, key, owner)
-  local name = getmetatable(entry) == Service and entry.name or entry
-  local found = M.by_name[name]
-  if name == owner then
-    fault.raise(STATUS.script, "'%s' of %s names itself", key, owner)
-  elseif not found then
-    fault.raise(STATUS.script, "'%s' of %s names '%s', and there is no such service%s", key, owner, tostring(name),
-      type(name) == "string" and require("moonrise.nearest").hint(name, M.by_name) or "")
-  end
-  return found
+-- The way down and what scripts do with a service are read when they are needed: not
+-- before the first service runs.
+local LATER = {}
+for _, name in ipairs { "stop", "restart", "reload", "signal", "follow", "on", "wait", "how_it_ended" } do
+  LATER[name] = true
 end
 
-local function resolve_names(self)
-  for _, key in ipairs { "after", "requires" } do
-    self[key] = {}
-    for i, entry in ipairs(self.options[key] or {}) do
-      self[key][i] = service_named(entry, key, self.name)
-      self[key][i].dependents[self] = true
-    end
-  end
-  for _, other in ipairs(self.requires) do self.after[#self.after + 1] = other end
-end
+local methods = {}
 
--- Raises when following `after` from `self` leads back to it, and shows the way.
-local function refuse_cycle(self)
-  local path, seen = {}, {}
-  local function visit(service)
-    path[#path + 1] = service.name
-    if service == self and #path > 1 then
-      fault.raise(STATUS.script, "these wait for each other: %s", table.concat(path, " -> "))
-    end
-    if not seen[service] then
-      seen[service] = true
-      for _, other in ipairs(service.after) do visit(other) end
-    end
-    path[#path] = nil
-  end
-  visit(self)
+function Service.__index(_, key)
+  return methods[key] or LATER[key] and require("moonrise.handle")[key] or nil
 end
 
 -- State -------------------------------------------------------------------------
 
-local actions = {}
+local actions = setmetatable({}, {
+  __index = function(_, name) return require("moonrise.decline").actions[name] end,
+})
 
 --- Tell a service's machine that something has happened.
 local function fire(self, event)
@@ -103,10 +77,8 @@ local function fire(self, event)
   for dependent in pairs(self.dependents) do dependent:look_around() end
 end
 
-local HOOKS = { ready = true, exit = true, restart = true, failed = true }
-
 -- Call what the script has hung on an event.
-function Service:tell(event, ...)
+function methods:tell(event, ...)
   for _, f in ipairs(self.hooks[event] or {}) do
     task.spawn(("on %s of %s"):format(event, self.name), f, self, ...).on_end = function(_, ok, err)
       if not ok and not task.is_cancelled(err) then
@@ -119,7 +91,7 @@ end
 M.fire = fire
 
 -- Stop a timer or task that this service holds.
-function Service:forget(name)
+function methods:forget(name)
   if self[name] then self[name]:cancel() end
   self[name] = nil
 end
@@ -138,7 +110,7 @@ local function failed_need(self)
 end
 
 --- The services that it waits for.
-function Service:waits_for()
+function methods:waits_for()
   local others = {}
   for _, other in ipairs(self.state == "waiting" and self.after or {}) do
     if not M.is_up(other) then others[#others + 1] = other end
@@ -147,7 +119,7 @@ function Service:waits_for()
 end
 
 -- Something that it comes after has changed: can it start, or never more?
-function Service:look_around()
+function methods:look_around()
   local failed = failed_need(self)
   if failed then
     local text = ("%s needs %s, which has failed"):format(self.name, failed.name)
@@ -192,54 +164,8 @@ end
 -- Sockets wait in its place.
 function actions.listen(self) require("moonrise.sockets").await(self) end
 
-local function is_failure(how, number) return how ~= "exited" or number ~= 0 end
-
--- More than `burst` restarts within `interval` are no life.
-local function too_often(self, restart)
-  if not restart.burst then return false end
-  local now, recent = loop.now(), {}
-  for _, when in ipairs(self.restart_times) do
-    if now - when < restart.interval then recent[#recent + 1] = when end
-  end
-  self.restart_times = recent
-  return #recent >= restart.burst
-end
-
--- The event that its process has ended: is that the end of it?
-local function event_of_end(self, how, number)
-  local restart = self.options.restart
-  if self.condemned == "late" then return "condemned" end
-  local again = restart and machine.is_restarted(restart.when, is_failure(how, number) or self.condemned ~= nil)
-  if again and too_often(self, restart) then
-    log.line("error", ("%s was started again %d times within %gs: that is enough"):format(self.name, restart.burst,
-      restart.interval))
-    again = false
-  end
-  if self.told_to_stop then return "ended" end
-  if not again and not self.condemned and not is_failure(how, number) then
-    if self.options.activate then return "idle" end
-    if self.acceptor then return "done" end
-  end
-  return again and "again" or (self.condemned or self.leaving) and "condemned" or "ended"
-end
-
-local function ended(self, how, number)
-  self.last = { how = how, number = number, status = how == "exited" and number or 128 + number }
-  self.status = self.last.status
-  M.by_child[self.process.child:id()] = nil
-  self.process, self.pid, self.gone = nil, nil, nil
-  self:forget "sweep"
-  self:forget "main_task"
-  self:forget "ready_task"
-  self:forget "reload_timer"
-  self:forget "stop_timer"
-  self:forget "stop_task"
-  self:forget "watchdog_timer"
-  self:tell("exit", self.status)
-  fire(self, event_of_end(self, how, number))
-end
-
-local function watch_ready(self)
+--- Ready as soon as its probe says so, or at once.
+function M.watch_ready(self)
   local probe = self.options.ready
   if not probe then return fire(self, "ready") end
   self.ready_task = task.spawn(self.name .. ": ready", function()
@@ -269,28 +195,6 @@ local function start_process(self, launch)
   return process.spawn(self.options, launch)
 end
 
--- Has another process of a daemon become the main one?
-local function has_heir(self, how, number)
-  if not self.options.forking or is_failure(how, number) or self.state == "stopping" then return false end
-  local descend = require "moonrise.descend"
-  if self.has_forked then return descend.has_heir(self) end
-  self.has_forked = true
-  descend.find_main(self)
-  return true
-end
-
--- The main process has ended; when others are left they are ended first: they must not
--- hold the port of the next one.
-local function main_ended(self, how, number, left)
-  if how == "gone" then return self.gone() end
-  if not left then return ended(self, how, number) end
-  self.pid = nil
-  self.gone = function() ended(self, how, number) end
-  if has_heir(self, how, number) then return end
-  local was_killed = how == "killed" and number == proc.signal("KILL")
-  require("moonrise.descend").sweep(self, self.state == "stopping" and self.condemned ~= "hung" and not was_killed)
-end
-
 -- `launch` is one run of the service: what its process is given, and what those who
 -- prepared it keep there; the descriptors in `given` are the process's alone.
 function actions.spawn(self)
@@ -298,7 +202,7 @@ function actions.spawn(self)
   local launch = { env = {}, fds = {}, listen = {}, given = {}, sweep = true }
   local ok, result
   function launch.ended(...)
-    if self.process == result then main_ended(self, ...) end
+    if self.process == result then require("moonrise.decline").main_ended(self, ...) end
   end
   self.launch = launch
   ok, result = pcall(start_process, self, launch)
@@ -312,151 +216,30 @@ function actions.spawn(self)
   self.process, self.pid, self.relays = result, result.pid, result.relays
   self.starts, self.started = self.starts + 1, loop.now()
   M.by_child[result.child:id()] = self
-  if not self.options.forking then watch_ready(self) end
+  if not self.options.forking then M.watch_ready(self) end
 end
 
--- To the main process, or to what could be it. What is left has been told already.
-local function send(self, signal)
-  if self.sweep then return end
-  if self.gone then require("moonrise.descend").follow_any(self) end
-  self.process.child:kill(signal)
-end
-
--- Do what an option says, in a task of its own: a command, or a function of the script.
-local function carry_out(self, what, option, done)
-  local run = task.spawn(("%s %s"):format(what, self.name), function()
-    if type(option) == "function" then option(self) else require("moonrise.run").run(option.command) end
-  end)
-  run.on_end = function(_, ok, err)
-    if task.is_cancelled(err) then return end
-    if not ok then log.line("error", ("%s of %s: %s"):format(what, self.name, err)) end
-    done()
+local function put_in_order(services)
+  local ordered = {}
+  for _, self in ipairs(services) do
+    if self.options.after or self.options.requires then ordered[#ordered + 1] = self end
   end
-  return run
-end
-
-local GRACE = 10
-
-local function limit_stop(self)
-  local stop = self.options.stop
-  self.stop_timer = task.after(type(stop) == "table" and stop.grace or GRACE, function() fire(self, "overdue") end)
-end
-
-function actions.terminate(self)
-  self:forget "main_task"
-  self:forget "ready_task"
-  self:forget "start_timer"
-  local stop = self.options.stop or {}
-  local is_function = type(stop) == "function"
-  limit_stop(self)
-  if not is_function and not stop.command then
-    send(self, stop.signal or "TERM")
-    return
-  end
-  self.stop_task = carry_out(self, "stop", stop, function()
-    if self.process then send(self, not is_function and stop.signal or "TERM") end
-  end)
-end
-
--- It hangs: ABRT, so that it may leave a core, and KILL after the grace time.
-function actions.abort(self)
-  self.condemned = "hung"
-  self.fault = fault.new(128 + proc.signal("ABRT"), self.name .. " did not keep its watchdog alive", self.where)
-  send(self, "ABRT")
-  limit_stop(self)
-end
-
--- It ends by itself, and has the time for it that a stop has.
-function actions.leave(self)
-  self.leaving = true
-  self:forget "ready_task"
-  self:forget "start_timer"
-  limit_stop(self)
-end
-
--- We have given it up: when it has ended it will have failed.
-function actions.condemn(self) self.condemned = self.condemned or "late" end
-
-function actions.kill(self)
-  if not self.process then return end
-  -- What it left behind does not count.
-  if self.sweep then return require("moonrise.descend").sweep(self, false) end
-  log.line("warning", ("%s did not stop in time and is killed"):format(self.name))
-  self.was_killed = true
-  send(self, "KILL")
-end
-
-function actions.reload(self)
-  local reload = self.options.reload
-  if type(reload) == "table" and reload.signal then
-    self.process.child:kill(reload.signal)
-    if not reload.notify then return fire(self, "reloaded") end
-    self.reload_timer = task.after(self.options.start_timeout, function()
-      log.line("error", ("%s has not said that it has reloaded within %gs"):format(self.name,
-        self.options.start_timeout))
-      fire(self, "reloaded")
-    end)
-    self.launch.reload_asked = loop.now()
-  else
-    carry_out(self, "reload", reload, function() fire(self, "reloaded") end)
-  end
-end
-
-function actions.delay(self)
-  local backoff = self.options.restart.backoff
-  -- One that has been up for long starts anew.
-  if backoff and self.was_ready and loop.now() - self.started > backoff.max then self.tries = 0 end
-  local delay = machine.delay(backoff, self.tries)
-  log.line("notice", ("%s %s; starting it again%s"):format(self.name, self:how_it_ended(),
-    delay > 0 and (" in %.3gs"):format(delay) or ""))
-  self.tries = self.tries + 1
-  self.restarts = self.restarts + 1
-  self.restart_times[#self.restart_times + 1] = loop.now()
-  self:tell("restart")
-  self.delay_timer = task.after(delay, function()
-    self.delay_timer = nil
-    fire(self, "due")
-  end)
-end
-
--- It has failed, or ended by itself; before it was ready that is never a success.
-function actions.report(self)
-  self:forget "start_timer"
-  self:forget "delay_timer"
-  if not self.fault then
-    local early = not self.was_ready
-    local status = self.last.status
-    if early and status == 0 then status = STATUS.not_ready end
-    self.fault = fault.new(status, ("%s %s%s"):format(self.name, self:how_it_ended(),
-      early and " before it was ready" or ""), self.where)
-  end
-  self:tell("failed")
-  M.on_over(self)
-end
-
--- What scripts see -----------------------------------------------------------------
-
---- "exited with status 1", "was killed by KILL".
-function Service:how_it_ended()
-  local last = self.last
-  if not last then return "has not run" end
-  local errno = self.errno and require("moonrise.notify").errno_text(self) or ""
-  if last.how == "exited" then return ("exited with status %d%s"):format(last.number, errno) end
-  local _, name = proc.signal(last.number)
-  return ("was killed by %s%s"):format(name, last.how == "dumped" and " (core dumped)" or "")
+  if not ordered[1] then return end
+  local order = require "moonrise.order"
+  for _, self in ipairs(ordered) do order.resolve(self) end
+  for _, self in ipairs(ordered) do order.refuse_cycle(self) end
 end
 
 --- Begin to start services, side by side as their order allows.
 function M.begin(services)
-  if is_closing then fault.raise(STATUS.script, "nothing can be started: everything is being stopped") end
-  for _, self in ipairs(services) do resolve_names(self) end
-  for _, self in ipairs(services) do refuse_cycle(self) end
+  if M.is_closing then fault.raise(STATUS.script, "nothing can be started: everything is being stopped") end
+  put_in_order(services)
   for _, self in ipairs(services) do
     if self.options.listen and host.mode == "boot" then require("moonrise.sockets").open_for(self) end
   end
-  rank = rank + 1
+  M.rank = M.rank + 1
   for _, self in ipairs(services) do
-    self.rank = self.rank or rank -- started again later, it keeps its place
+    self.rank = self.rank or M.rank -- started again later, it keeps its place
     if host.mode ~= "boot" then
       require("moonrise.rehearse").start(self)
     else
@@ -467,20 +250,6 @@ end
 
 local SETTLED = { ready = true, failed = true, stopped = true }
 
---- It needs more time for what it does now, starting, reloading or stopping: at
--- least these seconds from now.
-function M.extend(self, seconds)
-  local when = loop.now() + seconds
-  for _, name in ipairs { "start_timer", "reload_timer", "stop_timer" } do
-    local timer = self[name]
-    if timer and timer.f and timer.when < when then
-      if name == "start_timer" then self.start_limit = self.start_limit + when - timer.when end
-      self[name] = task.at(when, timer.f)
-      timer:cancel()
-    end
-  end
-end
-
 --- Wait until a service is ready; raises when it fails.
 function M.wait_ready(self)
   while not SETTLED[self.state] and not self.listening do self.changed:wait() end
@@ -490,101 +259,9 @@ function M.wait_ready(self)
 end
 
 --- Start it and wait until it is ready. Two starts at once wait for one.
-function Service:start()
+function methods:start()
   if self.state == "stopped" or self.state == "failed" then M.begin { self } end
   return M.wait_ready(self)
-end
-
--- In a rehearsal: what would be done to the service, noted.
-local function rehearsed(self, text, state)
-  if host.mode == "boot" then return false end
-  require("moonrise.rehearse").note(text .. " " .. self.name)
-  self.state = state or self.state
-  return true
-end
-
---- Stop it and wait for its end.
-function Service:stop()
-  if rehearsed(self, "stop", "stopped") then return self end
-  self.told_to_stop = true
-  fire(self, "stop")
-  self:forget "delay_timer"
-  self:forget "start_timer"
-  while self.state == "stopping" do self.changed:wait() end
-  return self
-end
-
-function Service:restart()
-  self.is_restarting = true
-  local _ <close> = setmetatable({}, { __close = function() self.is_restarting = nil end })
-  self:stop()
-  return self:start()
-end
-
---- Make it read its configuration again, as its `reload` option says; waits for
--- a command or a function of it.
-function Service:reload()
-  if not self.options.reload then
-    fault.raise(STATUS.script, "%s has no 'reload' option that says how it is done", self.name)
-  elseif self.state ~= "ready" then
-    fault.raise(STATUS.script, "%s can't reload: it is %s", self.name, self.state)
-  end
-  if rehearsed(self, "reload") then return self end
-  fire(self, "reload")
-  while self.state == "reloading" do self.changed:wait() end
-  return self
-end
-
---- Send a signal to its main process.
-function Service:signal(name)
-  local number = declaration.signal(name, ("the signal for %s"):format(self.name))
-  if rehearsed(self, ("send %s to"):format(name)) then return self end
-  if not self.process then fault.raise(STATUS.script, "%s is not running: it is %s", self.name, self.state) end
-  local ok, reason = self.process.child:kill(number)
-  if not ok then fault.raise(STATUS.script, "cannot signal %s: %s", self.name, reason) end
-  return self
-end
-
---- Another of its processes is the main one from now on.
--- @int pid
--- @treturn boolean|nil nil: it is no process of this service
--- @treturn string why
-function Service:follow(pid)
-  if not self.process or self.sweep then return nil, self.name .. " does not run" end
-  local ok, reason = self.process.child:follow(pid)
-  if not ok then return nil, reason end
-  self.pid, self.gone = pid, nil
-  self:forget "main_task"
-  if self.state == "starting" and not self.ready_task then watch_ready(self) end
-  return true
-end
-
---- Call f(service) when it is "ready", has had an "exit" (f also gets the status),
--- is about to "restart", or has "failed". It runs as a task of its own.
-function Service:on(event, f)
-  if not HOOKS[event] then
-    fault.raise(STATUS.script, "%s:on('%s'): it takes ready, exit, restart or failed", self.name, tostring(event))
-  elseif type(f) ~= "function" then
-    fault.raise(STATUS.script, "%s:on takes a function", self.name)
-  end
-  self.hooks[event] = self.hooks[event] or {}
-  table.insert(self.hooks[event], f)
-  return self
-end
-
---- Wait for a state: true, or false when `timeout` (a duration) is over.
-function Service:wait(state, timeout)
-  if not machine.TABLE[state] then
-    fault.raise(STATUS.script, "'%s' is no state of a service; these are: %s", tostring(state),
-      table.concat(machine.STATES, ", "))
-  end
-  local deadline = timeout and loop.now() + require("moonrise.duration").seconds(timeout, "the timeout")
-  if rehearsed(self, ("wait for the state %s of"):format(state), state) then return true end
-  while self.state ~= state do
-    local _, why = self.changed:wait(deadline and deadline - loop.now())
-    if why == "timeout" then return self.state == state end
-  end
-  return true
 end
 
 function Service:__tostring()
@@ -628,46 +305,5 @@ end
 function M.owner_of(pid) return M.by_child[proc.owner(pid)] end
 
 function M.is_service(value) return getmetatable(value) == Service end
-
--- Stopping all ----------------------------------------------------------------------
-
-local function running(self) return self.process or self.state == "waiting" or self.state == "backoff" end
-
--- Those started last stop first; of those started together, dependents first.
-local function stop_with_dependents_first(self)
-  for dependent in pairs(self.dependents) do
-    while dependent.rank == self.rank and running(dependent) do dependent.changed:wait() end
-  end
-  self:stop()
-end
-
---- Stop every service in order. Runs in a task; the caller holds the deadline.
--- @treturn boolean false when one had to be killed
-function M.stop_all()
-  local in_time = true
-  is_closing = true
-  for level = rank, 1, -1 do
-    local stops = {}
-    for _, self in ipairs(M.list) do
-      if self.rank == level and running(self) then
-        stops[#stops + 1] = task.spawn("stop " .. self.name, stop_with_dependents_first, self)
-      end
-    end
-    for _, stop in ipairs(stops) do stop:wait() end
-  end
-  for _, self in ipairs(M.list) do in_time = in_time and not self.was_killed end
-  return in_time
-end
-
---- The patience is over: KILL to every service that still runs.
-function M.kill_all()
-  for _, self in ipairs(M.list) do
-    if self.process then
-      self.told_to_stop = true
-      fire(self, "stop")
-      actions.kill(self)
-    end
-  end
-end
 
 return M

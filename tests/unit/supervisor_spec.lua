@@ -54,7 +54,7 @@ local function make_world()
     end,
     run = function() end,
   })
-  for _, name in ipairs { "task", "supervisor", "service", "fault" } do package.loaded["moonrise." .. name] = nil end
+  for _, name in ipairs { "task", "supervisor", "decline", "handle", "order", "service", "fault" } do package.loaded["moonrise." .. name] = nil end
   return require "moonrise.supervisor", require "moonrise.task"
 end
 
@@ -158,7 +158,7 @@ describe("a random walk over a random graph", function()
         task.spawn("turn", function() end) -- the next turn comes at once
       elseif not stopped then
         stopped = true
-        task.spawn("stop", supervisor.stop_all).on_end = function() stopped = "all" end
+        task.spawn("stop", require("moonrise.decline").stop_all).on_end = function() stopped = "all" end
       else
         for process in pairs(running) do if process.told then finish(process, "exited", 0) end end
       end
