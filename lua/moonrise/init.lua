@@ -31,71 +31,9 @@ function M.start(options)
   return supervisor.declare(options, "start"):start()
 end
 
--- Split what all() and any() got into services and functions.
-local function sort_out(word, ...)
-  local services, functions = {}, {}
-  for i, item in ipairs { ... } do
-    if supervisor.is_service(item) then
-      services[#services + 1] = item
-    elseif type(item) == "function" then
-      functions[#functions + 1] = item
-    else
-      fault.raise(STATUS.script, "argument %d of %s is %s; it takes services and functions", i, word,
-        require("moonrise.strict").describe(item))
-    end
-  end
-  return services, functions
-end
-
-local function side_by_side(word, ...)
-  local services, functions = sort_out(word, ...)
-  local tasks = {}
-  supervisor.begin(services)
-  for _, service in ipairs(services) do
-    tasks[#tasks + 1] = task.spawn(service.name, supervisor.wait_ready, service)
-  end
-  for i, f in ipairs(functions) do tasks[#tasks + 1] = task.spawn(("%s #%d"):format(word, i), f) end
-  return tasks
-end
-
-local function cancel_all(tasks)
-  for _, one in ipairs(tasks) do one:cancel() end
-end
-
--- Wait until `enough(ok)` says so or all have ended; the others are cancelled.
-local function gather(tasks, enough)
-  local _ <close> = setmetatable({}, { __close = function() cancel_all(tasks) end })
-  local ended, left = task.condition(), #tasks
-  for _, one in ipairs(tasks) do
-    one.on_end = function() ended:broadcast() end
-  end
-  local seen = {}
-  while left > 0 do
-    for _, one in ipairs(tasks) do
-      if one.done and not seen[one] then
-        seen[one], left = true, left - 1
-        if enough(one.ok) then return one end
-      end
-    end
-    if left > 0 then ended:wait() end
-  end
-end
-
---- Functions and declared services side by side; returns when all have succeeded,
--- raises the first failure. Services start as soon as what they are `after` is ready.
-function M.all(...)
-  local failed = gather(side_by_side("all", ...), function(ok) return not ok end)
-  if failed then error(failed.results[1], 0) end
-end
-
---- As `all`, but the first success is enough: what that function returned. Raises
--- the last failure when none succeeds.
-function M.any(...)
-  local tasks = side_by_side("any", ...)
-  local won = gather(tasks, function(ok) return ok end)
-  if won then return table.unpack(won.results, 1, won.results.n) end
-  if #tasks > 0 then error(tasks[#tasks].results[1], 0) end
-end
+--- Functions and declared services side by side: all of them, or any.
+function M.all(...) return require("moonrise.together").all(...) end
+function M.any(...) return require("moonrise.together").any(...) end
 
 --- Act on a signal sent to the container; f may wait.
 -- @string name HUP, USR1, USR2, WINCH ... those that stop the container can't be taken
