@@ -168,6 +168,7 @@ build/doc/%: doc/%.scd
 
 install: all doc
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/moonrise
+	install -D -m 644 doc/moonrise.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moonrise
 	set -e; for page in $(PAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
 	done

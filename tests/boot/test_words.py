@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The words of the command line that act on services and on the container."""
 import json
+import os
 from xml.etree import ElementTree
 
 import pytest
-from moonrise import BINARY, eventually, needs_root, run
+from moonrise import BINARY, ROOT, eventually, needs_root, run
 
 THREE = """
     local init, probe = require "moonrise", require "moonrise.probe"
@@ -263,3 +264,28 @@ def test_enter_as_the_user_and_with_the_capabilities(boot):
 def test_wrong_arguments(argv, message):
     done = run(*argv)
     assert (done.returncode, done.stdout, done.stderr) == (64, "", f"moonrise: {message}\n")
+
+
+# ---- completion
+
+
+@pytest.mark.parametrize("words, candidates", [
+    (["sta"], "start status"),
+    (["--"], "-- --help --lua --memory --version"),
+    (["restart", ""], "bad db web"),
+    (["stop", "web", "d"], "db"),
+    (["signal", "US"], "USR1 USR2"),
+    (["signal", "USR1", ""], "bad db web"),
+    (["wait", "db", "st"], "starting stopped stopping"),
+    (["check", ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
+    ([ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
+    (["repl", ""], ""),
+])
+def test_completion(three, words, candidates):
+    script = """
+        source "$0/doc/moonrise.bash"; PATH=$1:$PATH; shift
+        COMP_WORDS=(moonrise "$@"); COMP_CWORD=$#
+        _moonrise; printf '%s\\n' "${COMPREPLY[@]}" | LC_ALL=C sort | paste -sd ' '
+    """
+    done = three.exec("bash", "-c", script, ROOT, os.path.dirname(BINARY), *words)
+    assert (done.stdout.strip(), done.stderr) == (candidates, "")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+# bash completion for moonrise(1): words, options, services of the running init, scripts.
+# shellcheck shell=bash
+
+# Names of services; nothing where no init answers.
+_moonrise_services() {
+	moonrise eval 'for name in pairs(services) do print(name) end' 2>/dev/null
+}
+
+_moonrise_words() {
+	moonrise help | sed -n '/^Words:/,/^$/s/^  \([a-z]*\) .*/\1/p'
+}
+
+# What may follow the word $1 as its argument number $2.
+_moonrise_arguments() {
+	case $1$2 in
+	start* | stop* | restart* | reload* | why* | wait1 | enter1) _moonrise_services ;;
+	wait2) echo waiting starting ready reloading stopping stopped failed backoff ;;
+	wait*) echo --timeout ;;
+	enter2) echo -- ;;
+	signal1) echo HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH ;;
+	signal*) _moonrise_services ;;
+	health1) echo --ready --live ;;
+	status1) echo --json ;;
+	env1) echo --json -0 ;;
+	settings*) echo --json --markdown ;;
+	shutdown1) echo --status ;;
+	esac
+}
+
+_moonrise() {
+	local current=${COMP_WORDS[COMP_CWORD]} word=${COMP_WORDS[1]}
+	local candidates files=
+
+	if ((COMP_CWORD == 1)); then
+		case $current in
+		-*) candidates="--lua --memory --help --version --" ;;
+		*) candidates=$(_moonrise_words) files=-f ;;
+		esac
+	else
+		candidates=$(_moonrise_arguments "$word" $((COMP_CWORD - 1)))
+		case $word in
+		check | settings | plot | */* | *.lua) files=-f ;;
+		esac
+	fi
+	# A word is not to be taken for a folder of the same name.
+	mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$current")
+	if [[ $files && ! ${COMPREPLY[0]} ]]; then
+		compopt -o filenames 2>/dev/null # not in a test
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+	fi
+}
+
+complete -F _moonrise moonrise
