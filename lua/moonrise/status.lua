@@ -9,25 +9,27 @@ local M = {}
 -- Not a word to worry about: it runs, or nobody wants it to.
 local AT_REST = { ready = true, reloading = true, stopped = true }
 
--- The names that a waiting service waits for.
-local function waits_for(service)
+local function names_of(services)
   local names = {}
-  for _, other in ipairs(service.state == "waiting" and service.after or {}) do
-    if not supervisor.is_up(other) then names[#names + 1] = other.name end
-  end
+  for i, service in ipairs(services) do names[i] = service.name end
   return names
 end
 
 local function describe(service, now)
   local last = service.last
+  local memory, cpu, processes = require("moonrise.usage").of(service)
   return {
     name = service.name,
     state = service.state,
     seconds = now - service.since,
     pid = service.pid,
     restarts = service.restarts,
+    memory = memory,
+    cpu_seconds = cpu,
+    processes = processes,
     essential = service.options.essential,
-    waits_for = waits_for(service),
+    after = names_of(service.after),
+    waits_for = names_of(service:waits_for()),
     status_text = service.status_text,
     last_exit = last and { how = last.how, number = last.number, status = last.status },
     last_exit_text = last and service:how_it_ended(),
@@ -76,14 +78,17 @@ local function note(service)
 end
 
 local function row(service)
+  local usage = require "moonrise.usage"
   return {
-    service.name, service.state, M.time(service.seconds), service.pid and tostring(service.pid) or "-",
-    tostring(service.restarts), note(service),
+    service.branch .. service.name, service.state, M.time(service.seconds),
+    service.pid and tostring(service.pid) or "-", tostring(service.restarts),
+    service.memory and usage.bytes(service.memory) or "-",
+    service.cpu_seconds and usage.seconds(service.cpu_seconds) or "-", note(service),
   }
 end
 
--- Columns as wide as their widest entry; the last one as it is.
-local function align(rows)
+--- Lines of columns as wide as their widest entry; the last one as it is.
+function M.align(rows)
   local widths, lines = {}, {}
   for _, cells in ipairs(rows) do
     for i, cell in ipairs(cells) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
@@ -107,7 +112,7 @@ local function table_of(head, items, cells_of)
     cells[#cells] = flatten(cells[#cells])
     rows[i + 1] = cells
   end
-  return align(rows) .. "\n"
+  return M.align(rows) .. "\n"
 end
 
 local function job_row(job)
@@ -122,7 +127,8 @@ function M.text(data)
   local text = ("container: %s for %s%s\n"):format(data.state, M.time(data.seconds),
     data.failure and " (" .. flatten(data.failure) .. ")" or "")
   if data.services[1] then
-    text = text .. table_of({ "SERVICE", "STATE", "FOR", "PID", "RESTARTS", "" }, data.services, row)
+    text = text .. table_of({ "SERVICE", "STATE", "FOR", "PID", "RESTARTS", "MEMORY", "CPU", "" },
+      require("moonrise.tree").order(data.services), row)
   end
   if data.jobs and data.jobs[1] then
     text = text .. table_of({ "JOB", "WHEN", "NEXT IN", "RUNS", "FAILED", "" }, data.jobs, job_row)
@@ -131,7 +137,8 @@ function M.text(data)
 end
 
 local ORDER = {
-  "name", "state", "seconds", "failure", "services", "pid", "restarts", "essential", "waits_for", "status_text",
+  "name", "state", "seconds", "failure", "services", "pid", "restarts", "memory", "cpu_seconds", "processes",
+  "essential", "after", "waits_for", "status_text",
   "last_exit", "how", "number", "status", "last_exit_text", "fault", "jobs", "when", "runs", "failures", "running",
   "last_error",
 }
@@ -141,7 +148,10 @@ function M.json(data)
   local array = { __jsontype = "array" }
   setmetatable(data.services, array)
   if data.jobs then setmetatable(data.jobs, array) end
-  for _, service in ipairs(data.services) do setmetatable(service.waits_for, array) end
+  for _, service in ipairs(data.services) do
+    setmetatable(service.waits_for, array)
+    setmetatable(service.after, array)
+  end
   return require("dkjson").encode(data, { indent = true, keyorder = ORDER }) .. "\n"
 end
 

@@ -113,7 +113,7 @@ def test_status_is_a_table(ready):
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0].startswith("container: ready for ")
-    assert lines[1].split() == ["SERVICE", "STATE", "FOR", "PID", "RESTARTS"]
+    assert lines[1].split() == ["SERVICE", "STATE", "FOR", "PID", "RESTARTS", "MEMORY", "CPU"]
     assert lines[2].split()[:2] == ["sleeper", "ready"]
 
 
@@ -146,8 +146,8 @@ def test_status_says_what_a_service_waits_for(boot):
         init.all(slow, late)
     """)
     done = eventually(lambda: c.moonrise("status"), lambda done: "waits for" in done.stdout)
-    late = next(line for line in done.stdout.splitlines() if line.startswith("late"))
-    assert late.split()[1] == "waiting" and late.endswith("waits for slow")
+    late = next(line for line in done.stdout.splitlines() if line.startswith("└─ late"))
+    assert late.split()[2] == "waiting" and late.endswith("waits for slow")
 
 
 def test_status_says_how_a_service_ended(boot):
@@ -160,7 +160,7 @@ def test_status_says_how_a_service_ended(boot):
     done = eventually(lambda: c.moonrise("status"), lambda done: "backoff" in done.stdout)
     assert done.returncode == 0
     line = done.stdout.splitlines()[2]
-    assert line.startswith("sleeper  backoff") and line.endswith("-    1         was killed by KILL")
+    assert line.startswith("sleeper  backoff") and line.endswith("-    1         -       -    was killed by KILL")
     (service,) = json.loads(c.moonrise("status", "--json").stdout)["services"]
     assert service["last_exit"] == {"how": "killed", "number": 9, "status": 137}
     assert "pid" not in service and service["restarts"] == 1
