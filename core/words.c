@@ -6,6 +6,7 @@
 #include "edit.h"
 #include "enter.h"
 #include "file.h"
+#include "top.h"
 #include "util.h"
 
 #include <limits.h>
@@ -175,6 +176,8 @@ const struct word words_of_init[] = {
 	  2, MANY, "" },
 	{ "shutdown", "[--status N]", "stop everything in order, then exit", run_request, 0, 0,
 	  "--status=" },
+	{ "top", "", "who uses how much, live", top_run, 0, 0, "" },
+	{ "metrics", "", "what there is to measure, for Prometheus", run_request, 0, 0, "" },
 	{ "plot", "[FILE]", "the boot as a picture (SVG)", run_plot, 0, 1, "" },
 	{ "env", "[--json|-0]", "the environment that processes get", run_request, 0, 0,
 	  "--json -0" },

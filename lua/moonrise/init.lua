@@ -89,6 +89,9 @@ function M.exit(status)
   task.condition():wait()
 end
 
+--- Serve metrics for Prometheus over HTTP.
+function M.metrics(options) return require("moonrise.scrape").start(options) end
+
 --- Run a folder of *.lua in order.
 function M.hooks(dir) return require("moonrise.hooks").run(dir) end
 

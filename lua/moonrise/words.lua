@@ -15,7 +15,7 @@ local FAILED, NOT_READY = 1, 3
 local MOST_ARGUMENTS = 1000
 
 -- Options whose value may be the next argument.
-local HAS_VALUE = { timeout = true, status = true }
+local HAS_VALUE = { timeout = true, status = true, columns = true, rows = true }
 
 --- The arguments of a request: a list, with the options (without dashes) by name.
 -- @string text with NUL between them
@@ -121,6 +121,20 @@ end
 
 function M.words.enter(client, names)
   client:write("O", require("moonrise.enter").plan(find(names[1])))
+  return 0
+end
+
+-- The client asks again and again; what it was told last is kept with it.
+function M.words.top(client, arguments)
+  local columns, rows = math.tointeger(tonumber(arguments.columns)), math.tointeger(tonumber(arguments.rows))
+  local text
+  text, client.sample = require("moonrise.top").text(client.sample, columns, rows or 1000)
+  client:write("O", text)
+  return 0
+end
+
+function M.words.metrics(client)
+  client:write("O", require("moonrise.metrics").text())
   return 0
 end
 
