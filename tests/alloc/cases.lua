@@ -175,8 +175,8 @@ case("notify", function()
   local loop, notify = require "sys.loop", require "sys.notify"
   assert(notify.listen(dir .. "/notify"))
   send_message(dir .. "/notify", "FDSTORE=1")
-  local _, text, pids, fds = wait_for(loop, "notify")
-  assert(text == "FDSTORE=1" and pids[1] == require("sys.proc").pid() and #fds == 2)
+  local _, text, pid, _, fds = wait_for(loop, "notify")
+  assert(text == "FDSTORE=1" and pid == require("sys.proc").pid() and #fds == 2)
   assert(notify.same(fds[1], fds[2]) and notify.strerror(2))
 end)
 
