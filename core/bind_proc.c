@@ -6,6 +6,8 @@
  *            no_new_privs=, session=true, tty=, sweep=, fds={ [0]=fd, ... },
  *            own_pid={"LISTEN_PID"}: more variables, with the child's pid }
  *         -> child | nil, "stage subject: reason", errno, stage
+ *     exec{ path=, argv={}, env={}, fds={}, own_pid={} }    in place of the init
+ *         -> nil, reason, errno
  *     child:id() child:pid() child:kill(signal)
  *     child:kill_all(signal) -> true | nil, reason, errno: to all that came of it; KILL
  *         also gets those that turn up later
@@ -25,6 +27,7 @@
 #include "child.h"
 #include "descend.h"
 #include "family.h"
+#include "host.h"
 #include "signal.h"
 #include "spawn.h"
 #include "util.h"
@@ -295,6 +298,16 @@ static int l_spawn(lua_State *L)
 	return r < 0 ? fail_spawn(L, &error) : 1;
 }
 
+static int l_exec(lua_State *L)
+{
+	struct spawn_plan plan;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	bind_fill_plan(L, &plan);
+	return bind_fail(L, host_hand_over(&plan), plan.path);
+}
+
 /* ---- what comes of them */
 
 static int l_owner(lua_State *L)
@@ -373,8 +386,8 @@ static int l_environ(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{ "spawn", l_spawn }, { "owner", l_owner },     { "find", l_find }, { "signal", l_signal },
-	{ "pid", l_own_pid }, { "environ", l_environ }, { NULL, NULL },
+	{ "spawn", l_spawn },   { "exec", l_exec },   { "owner", l_owner },     { "find", l_find },
+	{ "signal", l_signal }, { "pid", l_own_pid }, { "environ", l_environ }, { NULL, NULL },
 };
 
 int bind_open_proc(lua_State *L)

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "ending.h"
 #include "guard.h"
+#include "handover.h"
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
@@ -141,6 +142,14 @@ static void flush_all(void)
 
 	relay_flush(deadline);
 	output_drain(deadline);
+}
+
+int host_hand_over(const struct spawn_plan *plan)
+{
+	flush_all();
+	control_done(LOOP_NOW);
+	notify_done();
+	return handover_exec(plan);
 }
 
 static void say_why(const char *lost)

@@ -22,6 +22,12 @@ struct host_options {
 /* Runs the init to its end; returns the exit status. */
 int host_run(const struct host_options *options);
 
+/* The program takes the place of the init, once what the services wrote is out; see
+ * handover.h. When it can't, the sockets of control.h and notify.h are closed all the
+ * same. */
+struct spawn_plan;
+int host_hand_over(const struct spawn_plan *plan);
+
 /* For the bindings: what host_run was given, and when (loop_time) Lua has to have
  * come to its end: LOOP_FOREVER, until it is to stop. */
 const struct host_options *host_options(void);

@@ -165,7 +165,7 @@ function task.on_event.warning(text) M.fail(fault.new(STATUS.script, text)) end
 function task.on_event.control(...) require("moonrise.control").handle(...) end
 
 -- A container without a place for its socket must still run.
-local function open_control()
+function M.open_control()
   local refusals = {}
   for _, path in ipairs(control.places()) do
     local ok, reason = control.listen(path)
@@ -233,7 +233,7 @@ function M.main()
   script_task = task.spawn("boot", run_script)
   script_task.on_end = script_ended
   if os.getenv("NOTIFY_SOCKET") then require("moonrise.outward").begin() end
-  task.spawn("control", open_control) -- when the script waits for the first time
+  task.spawn("control", M.open_control) -- when the script waits for the first time
   task.run(function() return finished end)
   return exit_status, math.max(0, (stop_deadline or 0) - loop.now())
 end

@@ -92,6 +92,9 @@ end
 --- Serve metrics for Prometheus over HTTP.
 function M.metrics(options) return require("moonrise.scrape").start(options) end
 
+--- Let another init take the place of this one. Does not return.
+function M.handover(options) require("moonrise.handover").run(options) end
+
 --- Run a folder of *.lua in order.
 function M.hooks(dir) return require("moonrise.hooks").run(dir) end
 

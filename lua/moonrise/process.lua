@@ -86,6 +86,19 @@ local OURS = {
   "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
 }
 
+--- Put the `env` of options into an environment.
+function M.add_environment(result, options)
+  for name, value in pairs(options.env or {}) do
+    if type(name) ~= "string" or name:find("[=\0]") or name == "" then
+      fault.raise(STATUS.script, "'env' of %s has %s as a name", options.name, strict.describe(name))
+    elseif value ~= false and type(value) ~= "string" and math.type(value) ~= "integer" then
+      fault.raise(STATUS.script, "%s in 'env' of %s is %s; it takes a string, an integer, or false to leave it out",
+        name, options.name, strict.describe(value))
+    end
+    result[name] = value and tostring(value) or nil
+  end
+end
+
 --- The environment of a process.
 -- @tparam table options checked
 -- @tparam[opt] table user the account, if it changes
@@ -96,19 +109,12 @@ function M.environment(options, user)
   if user then
     result.HOME, result.USER, result.LOGNAME, result.SHELL = user.home, user.name, user.name, user.shell
   end
-  for name, value in pairs(options.env or {}) do
-    if type(name) ~= "string" or name:find("[=\0]") or name == "" then
-      fault.raise(STATUS.script, "'env' of %s has %s as a name", options.name, strict.describe(name))
-    elseif value ~= false and type(value) ~= "string" and math.type(value) ~= "integer" then
-      fault.raise(STATUS.script, "%s in 'env' of %s is %s; it takes a string, an integer, or false to leave it out",
-        name, options.name, strict.describe(value))
-    end
-    result[name] = value and tostring(value) or nil
-  end
+  M.add_environment(result, options)
   return result
 end
 
-local function environment_list(env)
+--- The same as sys.proc takes it.
+function M.environment_list(env)
   local list = {}
   for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
   return list
@@ -128,8 +134,8 @@ end
 local ENOENT = 2
 local USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
--- The executable, looked for in the PATH of the process itself, or from its folder.
-local function find(options, env)
+--- The executable, looked for in the PATH of the process itself, or from its folder.
+function M.find(options, env)
   local name, search = options[1], env.PATH or USUAL_PATH
   if options.cwd and name:find("^[^/]+/") then name = options.cwd .. "/" .. name end
   local path, reason, errno = proc.find(name, search)
@@ -228,8 +234,8 @@ local function close_all(fds)
   for _, fd in pairs(fds) do fd:close() end
 end
 
--- Sockets and stored descriptors, from 3 on, with their names.
-local function pass_listen(launch, env, given)
+--- Sockets and stored descriptors, from 3 on, with their names.
+function M.pass_listen(launch, env, given)
   local names = {}
   for i, entry in ipairs(launch.listen) do
     local number = 2 + i
@@ -258,7 +264,7 @@ function M.spawn(options, launch)
   local rights = M.rights_of(options)
   local env = M.environment(options, rights.user)
   for name, value in pairs(launch.env or {}) do env[name] = value end
-  local path = find(options, env)
+  local path = M.find(options, env)
   local fds <close> = setmetatable({}, { __close = close_all })
   local process = { name = options.name, started = loop.now(), relays = {} }
   local input = open_input(options, fds)
@@ -270,9 +276,9 @@ function M.spawn(options, launch)
   local given = {}
   for number, fd in pairs(fds) do given[number] = fd end
   for number, fd in pairs(launch.fds or {}) do given[number] = fd end
-  if launch.listen and launch.listen[1] then pass_listen(launch, env, given) end
+  if launch.listen and launch.listen[1] then M.pass_listen(launch, env, given) end
   local child, reason, _, stage = proc.spawn {
-    name = options.name, path = path, argv = argv, env = environment_list(env), cwd = options.cwd,
+    name = options.name, path = path, argv = argv, env = M.environment_list(env), cwd = options.cwd,
     umask = rights.umask, nice = options.nice, oom_score = options.oom_score, limits = rights.limits,
     uid = rights.uid, gid = rights.gid, groups = rights.groups, caps = rights.caps,
     no_new_privs = options.no_new_privs, tty = options.tty,

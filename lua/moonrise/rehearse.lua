@@ -11,7 +11,7 @@ local M = {}
 
 local depth = 0
 local settings_faults = {}
-local left = fault.new(fault.STATUS.script, "the script has left by init.exit")
+local left = fault.new(fault.STATUS.script, "the script has left by init.exit or init.handover")
 
 --- Say what would be done, with the script's line.
 -- @string text "write /etc/motd"
@@ -69,6 +69,12 @@ end
 --- In place of init.exit: the script ends here, and that is no failure.
 function M.exit(status)
   M.note(("stop everything and exit with status %d"):format(status))
+  error(left, 0)
+end
+
+--- In place of init.handover: the same.
+function M.handover(options)
+  M.note(("stop everything and hand over to %s%s"):format(command_line(options), not_found(options)))
   error(left, 0)
 end
 

@@ -151,8 +151,8 @@ end
 
 local inherited
 
--- { fd =, name = }, ...; found once and kept.
-local function find_inherited()
+--- All of them, as open() gives them; found once and kept.
+function M.inherited()
   if inherited then return inherited end
   inherited = {}
   local env = proc.environ()
@@ -169,7 +169,7 @@ end
 
 local function inherited_names()
   local names = {}
-  for i, socket in ipairs(find_inherited()) do names[i] = socket.name end
+  for i, socket in ipairs(M.inherited()) do names[i] = socket.name end
   return names[1] and "these are: " .. table.concat(names, ", ") or "there are none"
 end
 
@@ -189,7 +189,7 @@ end
 local function open_entry(entry, owner, opened)
   if entry.kind == "inherited" then
     local count = #opened
-    for _, socket in ipairs(find_inherited()) do
+    for _, socket in ipairs(M.inherited()) do
       if socket.name == entry.target then
         opened[#opened + 1] = { fd = socket.fd, name = entry.name or socket.name, is_inherited = true }
       end

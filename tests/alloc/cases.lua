@@ -141,6 +141,12 @@ case("spawn fails", function()
   assert(not child and reason and errno == 2 and stage == "chdir")
 end)
 
+case("exec fails", function()
+  local net, proc = require "sys.net", require "sys.proc"
+  local null <close> = net.null("r")
+  assert(select("#", proc.exec { path = "/no/such", argv = { "none" }, env = { "A=B" }, fds = { [20] = null } }) == 3)
+end)
+
 case("log", function()
   local loop, net, log = require "sys.loop", require "sys.net", require "sys.log"
   local r, w = net.pipe()

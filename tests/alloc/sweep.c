@@ -6,6 +6,7 @@
 #include "bind.h"
 #include "child.h"
 #include "control.h"
+#include "handover.h"
 #include "host.h"
 #include "notify.h"
 #include "signal.h"
@@ -77,6 +78,11 @@ const struct host_options *host_options(void)
 	static struct host_options options = { .mode = "boot", .args = args };
 
 	return &options;
+}
+
+int host_hand_over(const struct spawn_plan *plan)
+{
+	return handover_exec(plan);
 }
 
 int64_t host_deadline(void)
