@@ -24,6 +24,7 @@
  * the userdata is gone by then. With `sweep`, `left` says that it has left processes
  * behind; when the last of them has ended, there is one more event: "gone". */
 #include "bind.h"
+#include "cgroup.h"
 #include "child.h"
 #include "descend.h"
 #include "family.h"
@@ -268,9 +269,13 @@ static pid_t start(struct spawn_plan *plan, bool sweep, struct handle *handle,
 	}
 	handle->id = ++counter;
 	descend_mark(plan, handle->id);
+	auto_close int cgroup = sweep ? cgroup_make(handle->id) : -1;
+	plan->cgroup_fd = cgroup;
 	handle->pid = spawn_start(plan, error);
-	if (handle->pid < 0)
+	if (handle->pid < 0) {
+		cgroup_remove(handle->id);
 		return handle->pid;
+	}
 	family_adopt(&process->family, handle->id, handle->pid, !sweep, &owner);
 	process->handle = handle;
 	handle->process = process;

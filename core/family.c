@@ -7,6 +7,7 @@
  * polled, and /proc is never searched as a whole. */
 #include "family.h"
 
+#include "cgroup.h"
 #include "descend.h"
 #include "util.h"
 
@@ -112,6 +113,8 @@ static void forget(struct family *family)
 	struct family **p = bucket(family->id);
 
 	remove_headless(family);
+	if (!family->alone)
+		cgroup_remove(family->id);
 	while (*p != family)
 		p = &(*p)->next;
 	*p = family->next;
@@ -353,8 +356,10 @@ void family_kill(struct family *family, int signal)
 	int count;
 
 	family->alone = false;
-	if (signal == SIGKILL)
+	if (signal == SIGKILL) {
 		family->doomed = true;
+		cgroup_kill(family->id);
+	}
 	count = family_members(family, usual, USUAL_SIZE);
 	if (count <= USUAL_SIZE) {
 		signal_members(family, usual, count, signal);

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <link.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <string.h>
 #include <strings.h>
@@ -72,6 +73,7 @@ void spawn_plan_init(struct spawn_plan *plan)
 		.nice = SPAWN_UNSET,
 		.oom_score = SPAWN_UNSET,
 		.cwd_fd = -1,
+		.cgroup_fd = -1,
 	};
 }
 
@@ -312,18 +314,47 @@ static char *stack_top(void)
 	return stack + STACK_SIZE;
 }
 
+/* As fork(2), for clone3(2) has no wrapper that would give the child a stack in shared
+ * memory; so the error comes back through a page that both have. */
+static pid_t clone_into_cgroup(const struct attempt *attempt)
+{
+	static struct spawn_error *error;
+	struct clone_args args = { .flags = CLONE_VFORK | CLONE_INTO_CGROUP,
+				   .exit_signal = SIGCHLD,
+				   .cgroup = (uint64_t)attempt->plan->cgroup_fd };
+
+	if (!error) {
+		void *p = mmap(NULL, sizeof(*error), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return -1;
+		error = p;
+	}
+	*error = *attempt->error;
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		_exit(child_main(&(struct attempt){ attempt->plan, error }));
+	if (pid > 0)
+		*attempt->error = *error;
+	return pid;
+}
+
 /* All signals stay blocked in the child until its last step: a handler of ours
  * that ran there would run in our memory. */
 static pid_t clone_child(struct attempt *attempt)
 {
 	char *top = stack_top();
 	uint64_t mask;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (!top)
 		return -ENOMEM;
 	mask = signal_block(SIGNAL_ALL);
-	pid = clone(child_main, top, CLONE_VM | CLONE_VFORK | SIGCHLD, attempt);
+	if (attempt->plan->cgroup_fd >= 0)
+		pid = clone_into_cgroup(attempt);
+	if (pid < 0)
+		pid = clone(child_main, top, CLONE_VM | CLONE_VFORK | SIGCHLD, attempt);
 	if (pid < 0)
 		pid = -errno;
 	signal_set_mask(mask);

@@ -39,6 +39,7 @@ struct spawn_plan {
 	uint64_t mask;                      /* blocked signals */
 	bool new_session;                   /* setsid */
 	bool new_group;                     /* setpgid(0, 0); for those that keep the session */
+	int cgroup_fd;                      /* born in this cgroup, if that can be; -1: in ours */
 	bool foreground;                    /* take the terminal on fd 0, if there is one */
 	bool keep_dispositions;             /* `moonrise -- CMD`: leave ignored signals ignored */
 	bool ignore_pipe;                   /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */

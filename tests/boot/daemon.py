@@ -5,6 +5,7 @@
     --double         fork twice and leave the session, as daemon(3); the first one exits with 0
     --brood N        N more processes, each in a session of its own, as another user where we
                      may, with an empty environment, ignoring TERM
+    --fill           more of them, until no pid is left
     --pidfile PATH   of the process that stays
     --late S         seconds between the start and the pid file
     --lock PATH      hold a lock as long as any of us lives, or exit with 9
@@ -43,6 +44,15 @@ def escape():
     os.execve("/bin/sleep", ["brood", "1000"], {})
 
 
+def fill():
+    try:
+        while True:
+            if os.fork() == 0:
+                os.execve("/bin/sleep", ["fill", "1000"], {})
+    except BlockingIOError:
+        print("full", flush=True)
+
+
 def lock(path):
     """Like a port that is listened on: all have it, and nobody else can."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -57,6 +67,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--double", action="store_true")
     parser.add_argument("--brood", type=int, default=0)
+    parser.add_argument("--fill", action="store_true")
     parser.add_argument("--pidfile")
     parser.add_argument("--late", type=float, default=0)
     parser.add_argument("--lock")
@@ -71,6 +82,8 @@ def main():
         lock(options.lock)
     for _ in range(options.brood):
         escape()
+    if options.fill:
+        fill()
     time.sleep(options.late)
     if options.pidfile:
         with open(options.pidfile + ".new", "w", encoding="ascii") as file:

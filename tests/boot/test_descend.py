@@ -3,10 +3,10 @@
 import os
 import re
 import subprocess
-from signal import SIGKILL, SIGTERM, SIGUSR1
+from signal import SIGKILL, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
-from moonrise import eventually
+from moonrise import eventually, needs_root
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DAEMON = f'"/usr/bin/python3", "{HERE}/daemon.py"'
@@ -111,6 +111,12 @@ def test_without_the_mark_session_and_parents_tell(boot):
     assert c.stop() == 0
 
 
+def needs_pid_max():
+    version = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
+    if version < (6, 14):
+        pytest.skip("A PID NAMESPACE HAS NO pid_max OF ITS OWN BEFORE LINUX 6.14")
+
+
 @pytest.fixture(name="bomb", scope="module")
 def build_bomb(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("bomb") / "bomb")
@@ -119,9 +125,7 @@ def build_bomb(tmp_path_factory):
 
 
 def test_what_forks_faster_than_it_is_killed_is_ended(boot, bomb):
-    version = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
-    if version < (6, 14):
-        pytest.skip("A PID NAMESPACE HAS NO pid_max OF ITS OWN BEFORE LINUX 6.14")
+    needs_pid_max()
     c = boot(f'''
         local init = require "moonrise"
         init.start {{ "sleep", "1000", name = "other" }}
@@ -221,6 +225,47 @@ def test_another_process_can_become_the_main_one(boot):
     assert c.stop() == 0
 
 
+def test_a_message_names_the_main_process(boot):
+    c = boot(f'''
+        local init = require "moonrise"
+        init.start {{ name = "d", notify = "all", restart = "always", ready = require("moonrise.probe").notify(), sh = [[
+          {HERE}/daemon.py --exit 5 & systemd-notify --ready MAINPID=$!; wait
+        ]] }}
+        init.log("notice", "booted")
+    ''')
+    for start in range(1, 3):
+        pid = starts(c, start)
+        eventually(lambda: c.moonrise("eval", "services.d.pid").stdout.strip(), str(pid))
+        kill(c, pid)
+    starts(c, 3)
+    assert c.stop() == 0
+
+
+def test_without_a_pid_left_a_start_fails_and_the_init_goes_on(boot):
+    needs_pid_max()
+    c = boot(f'''
+        local init = require "moonrise"
+        local fill = init.start {{ {DAEMON}, "--fill", name = "fill", essential = false }}
+        init.on("USR1", function()
+          local ok, err = pcall(init.run, {{ "true" }})
+          init.log("notice", "a command %s", ok and "runs" or tostring(err))
+        end)
+        init.on("USR2", function()
+          fill:stop()
+          init.log("notice", "stopped")
+        end)
+    ''', inside="echo 400 >/proc/sys/kernel/pid_max")
+    c.says("fill: full")
+    c.signal(SIGUSR1)
+    c.says("fork: Resource temporarily unavailable")
+    c.signal(SIGUSR2)
+    c.says("moonrise: stopped")
+    assert not brood(c)
+    c.signal(SIGUSR1)
+    c.says("a command runs")
+    assert c.stop() == 0
+
+
 def test_a_command_that_is_too_late_leaves_nothing(boot):
     c = boot('''
         local init = require "moonrise"
@@ -230,3 +275,52 @@ def test_a_command_that_is_too_late_leaves_nothing(boot):
     eventually(lambda: not brood(c))
     c.signal(SIGTERM)
     assert c.wait() == 75
+
+
+# ---- with a cgroup v2 of one's own
+
+
+@pytest.fixture(name="cgroup")
+def make_cgroup():
+    """A cgroup for one container, as its runtime makes it; afterwards nothing is in it."""
+    mounts = [line.split() for line in open("/proc/self/mountinfo", encoding="ascii")]
+    root = next((fields[4] for fields in mounts if fields[fields.index("-") + 1] == "cgroup2"), None)
+    path = f"{root}/moonrise-test-{os.getpid()}"
+    try:
+        os.mkdir(path)
+    except OSError as error:
+        pytest.skip(f"NO CGROUP CAN BE MADE HERE: {error}")
+    yield path
+    eventually(lambda: not open(path + "/cgroup.procs", encoding="ascii").read())
+    below = [entry.name for entry in os.scandir(path) if entry.is_dir()]
+    for name in below:
+        os.rmdir(f"{path}/{name}")
+    os.rmdir(path)
+    assert not below
+
+
+ENTER = '''
+    echo 0 >%s/cgroup.procs
+    exec unshare --cgroup sh -ec 'mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"' sh "$@"
+'''
+
+
+@needs_root
+def test_a_service_has_its_own_cgroup(boot, cgroup):
+    c = boot(f'''
+        local init = require "moonrise"
+        init.start {{ {DAEMON}, "--brood", {BROOD}, name = "d", restart = "always" }}
+        assert(not pcall(init.start, {{ "/etc/passwd", name = "broken" }}))
+        assert(not pcall(init.start, {{ "/bin/true", cwd = "/nowhere", name = "broken2" }}))
+        init.log("notice", "booted")
+    ''', inside=ENTER % cgroup)
+    c.says("booted")
+    for start in range(1, 3):
+        pid = starts(c, start)
+        eventually(lambda: brood(c), lambda found: len(found) == BROOD)
+        own = [entry.path for entry in os.scandir(cgroup) if entry.is_dir()]
+        assert len(own) == 1
+        eventually(lambda: len(open(own[0] + "/cgroup.procs", encoding="ascii").read().split()), BROOD + 1)
+        kill(c, pid)
+    starts(c, 3)
+    assert c.stop() == 0
