@@ -137,7 +137,7 @@ function M.check_together(options)
   end
   if not options.accept then return end
   if options.activate then refuse("'accept' of %s goes without 'activate'", options.name) end
-  for _, key in ipairs { "ready", "watchdog", "notify" } do
+  for _, key in ipairs { "ready", "watchdog", "notify", "forking" } do
     if options[key] then refuse("'accept' of %s goes without '%s'", options.name, key) end
   end
   for _, entry in ipairs(options.listen) do
@@ -310,6 +310,9 @@ function Acceptor:kill(number)
 end
 
 function Acceptor:id() return self end
+
+--- Nothing of its own: the instances are services.
+function Acceptor.usage() return nil end
 
 --- In place of a process: serve the sockets of a service with `accept`.
 function M.serve(service, launch)
