@@ -115,10 +115,36 @@ static int l_open_append(lua_State *L)
 	return open_with(L, file_open_append);
 }
 
-/* watch(folder) -> fd, readable when something happens there */
+/* watcher() -> fd, which gives struct inotify_event */
+static int l_watcher(lua_State *L)
+{
+	struct bind_fd *watcher = bind_new_fd(L);
+	int r = file_watcher();
+
+	if (r < 0)
+		return bind_fail(L, r, "inotify");
+	watcher->source.fd = r;
+	return 1;
+}
+
+/* watch(watcher, folder) -> number in its events */
 static int l_watch(lua_State *L)
 {
-	return open_with(L, file_watch);
+	const struct bind_fd *watcher = bind_check_fd(L, 1);
+	const char *folder = check_path(L, 2);
+	int r = file_watch(watcher->source.fd, folder);
+
+	if (r < 0)
+		return bind_fail(L, r, folder);
+	lua_pushinteger(L, r);
+	return 1;
+}
+
+/* unwatch(watcher, number) */
+static int l_unwatch(lua_State *L)
+{
+	file_unwatch(bind_check_fd(L, 1)->source.fd, (int)luaL_checkinteger(L, 2));
+	return 0;
 }
 
 /* write(path, text, mode, uid, gid) -> true */
@@ -331,13 +357,13 @@ static int l_fenced(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{ "append", l_append }, { "can_write", l_can_write }, { "chmod", l_chmod },
-	{ "chown", l_chown },   { "fence", l_fence },         { "fenced", l_fenced },
-	{ "link", l_link },     { "list", l_list },           { "mkdir", l_mkdir },
-	{ "move", l_move },     { "open_read", l_open_read }, { "open_append", l_open_append },
-	{ "read", l_read },     { "remove", l_remove },       { "space", l_space },
-	{ "stat", l_stat },     { "watch", l_watch },         { "write", l_write },
-	{ NULL, NULL },
+	{ "append", l_append },   { "can_write", l_can_write }, { "chmod", l_chmod },
+	{ "chown", l_chown },     { "fence", l_fence },         { "fenced", l_fenced },
+	{ "link", l_link },       { "list", l_list },           { "mkdir", l_mkdir },
+	{ "move", l_move },       { "open_read", l_open_read }, { "open_append", l_open_append },
+	{ "read", l_read },       { "remove", l_remove },       { "space", l_space },
+	{ "stat", l_stat },       { "watch", l_watch },         { "watcher", l_watcher },
+	{ "unwatch", l_unwatch }, { "write", l_write },         { NULL, NULL },
 };
 
 int bind_open_file(lua_State *L)

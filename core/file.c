@@ -329,15 +329,25 @@ int file_open_append(const char *path)
 	return r < 0 ? r : open_regular(&place, O_WRONLY | O_APPEND | O_CREAT, 0666);
 }
 
-int file_watch(const char *folder)
+int file_watcher(void)
 {
-	auto_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int file_watch(int watcher, const char *folder)
+{
 	uint32_t events = IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF |
 			  IN_MOVE_SELF | IN_ONLYDIR;
+	int number = inotify_add_watch(watcher, folder, events);
 
-	if (fd < 0 || inotify_add_watch(fd, folder, events) < 0)
-		return -errno;
-	return keep_fd(&fd);
+	return number < 0 ? -errno : number;
+}
+
+void file_unwatch(int watcher, int number)
+{
+	(void)inotify_rm_watch(watcher, number);
 }
 
 static int append_and_sync(int fd, const void *data, size_t size)

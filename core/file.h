@@ -33,9 +33,11 @@ int file_open(const char *path);
 int file_open_append(const char *path);
 int file_open_folder(const char *path);
 
-/* Readable as soon as something happens in the folder (inotify); what is read says
- * nothing more. */
-int file_watch(const char *folder);
+/* An inotify descriptor; have it tell what happens in a folder, by the number
+ * returned, or -errno; and not any more. */
+int file_watcher(void);
+int file_watch(int watcher, const char *folder);
+void file_unwatch(int watcher, int number);
 
 /* In place where the target is a mount point itself (/etc/resolv.conf in a
  * container) or its folder can't be written. */

@@ -19,6 +19,9 @@ READY = {
             'probe.log("^now .* on %d+$")'),
     "file": ('sh = "until [ -e go ]; do sleep 0.01; done; mkdir -p deep/er; : >deep/er/up; exec sleep infinity"',
              'probe.file("deep/er/up")'),
+    "file in a folder that comes and goes": (
+        'sh = "mkdir -p d; until [ -e go ]; do sleep 0.01; done; rmdir d; mkdir d; : >d/up; exec sleep infinity"',
+        'probe.file("d/up")'),
     "all": ('sh = "echo one; until [ -e go ]; do sleep 0.01; done; echo >&5; exec sleep infinity"',
             'probe.all { probe.fd(5), probe.log "one" }'),
     "any": ('sh = "until [ -e go ]; do sleep 0.01; done; echo >&5; exec sleep infinity"',
@@ -40,6 +43,7 @@ def test_a_service_is_ready_when_it_is_and_not_before(boot, kind):
           require("moonrise.fs").write("go", "")
         end)
         assert(before == "starting", before)
+        require("moonrise.fs").remove("d", { recursive = true })
         one:restart() -- each run is asked anew
         init.exit(0)
     '''.replace("WHAT", what).replace("PROBE", probe))

@@ -5,6 +5,7 @@
 local file = require "sys.file"
 local probe = require "moonrise.probe"
 local task = require "moonrise.task"
+local watch = require "moonrise.watch"
 
 local M = {}
 
@@ -28,14 +29,13 @@ end
 
 local function wait_for_change(run, path, seconds)
   local folder = nearest_folder(path)
-  if run.folder ~= folder then -- then look again first: it may have come in between
+  if run.folder ~= folder or run.watch and run.watch:is_gone() then
     stop_watching(run)
-    run.folder, run.watch = folder, file.watch(folder)
-    if run.watch then return end
+    run.folder, run.watch = folder, watch.folder(folder)
+    if run.watch then return end -- look again first: it may have come in between
   end
   if not run.watch then return task.sleep(LAST_DELAY) end
-  if not task.readable(run.watch, math.min(seconds or LOOK_ANYWAY, LOOK_ANYWAY)) then return stop_watching(run) end
-  repeat until not run.watch:read(65536)
+  run.watch:wait(math.min(seconds or LOOK_ANYWAY, LOOK_ANYWAY))
 end
 
 --- The `pause` of a probe that needs a path: until it appears; then, while it does not
