@@ -165,6 +165,7 @@ end
 function actions.reload(self)
   local reload = self.options.reload
   if type(reload) == "table" and reload.signal then
+    self.launch.reload_asked = reload.notify and loop.now() -- what it says of an earlier time is old
     self.process.child:kill(reload.signal)
     if not reload.notify then return fire(self, "reloaded") end
     self.reload_timer = task.after(self.options.start_timeout, function()
@@ -172,7 +173,6 @@ function actions.reload(self)
         self.options.start_timeout))
       fire(self, "reloaded")
     end)
-    self.launch.reload_asked = loop.now()
   else
     carry_out(self, "reload", reload, function() fire(self, "reloaded") end)
   end
