@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from moonrise import eventually
+from moonrise import eventually, needs_root
 
 PRELUDE = '''
 local init = require "moonrise"
@@ -108,6 +108,7 @@ def test_the_socket_is_for_those_who_asked(boot):
     assert c.wait() == 0, c.err
 
 
+@needs_root
 def test_a_service_of_another_user_reaches_it(boot):
     c = boot(PRELUDE + '''
         init.start { sh = "systemd-notify --ready; exec sleep infinity", user = "nobody", ready = probe.notify() }
@@ -345,6 +346,7 @@ def test_garbage_changes_nothing(boot):
     assert int(c.err.split("descriptors: ")[1].split()[0]) < 40
 
 
+@needs_root
 def test_a_forged_sender_is_refused_by_the_kernel_or_counts_for_whom_it_names(boot):
     """Root may name another pid; then that pid's service is meant, as for systemd-notify --pid."""
     c = boot(PRELUDE + '''
