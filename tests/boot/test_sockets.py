@@ -287,10 +287,9 @@ def test_an_instance_that_fails_is_told_and_no_more(boot):
 # ---- sockets that the container was started with
 
 
-def handed_in(names, script):
-    """Shell that starts moonrise with listening sockets, as podman does: fd 3 and 4, LISTEN_PID of PID 1."""
-    return f'''
-        exec /usr/bin/python3 -c 'import os, socket, sys
+# As podman does it, but for LISTEN_PID, which it sets to 1.
+HANDED_IN = """
+    exec /usr/bin/python3 -c 'import os, socket, sys
 for i in (3, 4):
     one = socket.socket(socket.AF_UNIX)
     one.bind("/run/%d.sock" % i)
@@ -298,24 +297,31 @@ for i in (3, 4):
     os.dup2(one.fileno(), 10 + i)
 for i in (3, 4):
     os.dup2(10 + i, i, True)
-os.environ.update(LISTEN_FDS="2", LISTEN_FDNAMES="{names}")
-os.execv(sys.argv[1], sys.argv[1:])' "$@" # {script}
-'''
+os.environ.update(LISTEN_FDS="2", LISTEN_FDNAMES="metrics:web")
+os.execv(sys.argv[1], sys.argv[1:])' "$@"
+"""
 
 
 def test_inherited_sockets_are_passed_on_by_name(boot):
     c = boot(PRELUDE + f'''
         init.start {{ {PYTHON}, name = "web", listen = {{ inherited = "web" }} }}
         init.log("notice", "booted")
-    ''', files=FILES, inside=handed_in("metrics:web", "web"))
+    ''', files=FILES, inside=HANDED_IN)
     c.says("booted")
     c.says("has [(3, 'web')]")
     assert talk(c, b"hello", "/run/4.sock").endswith(b" hello")
     assert c.stop() == 0
 
 
+def test_systemd_socket_activate_starts_the_container(boot):
+    c = boot(PRELUDE + f'init.start {{ {PYTHON}, listen = {{ inherited = "web" }} }}', files=FILES,
+             inside='exec systemd-socket-activate -l /run/web.sock --fdname=web "$@"')
+    eventually(lambda: talk(c, b"hello", "/run/web.sock"), lambda said: said.endswith(b" hello"))
+    assert c.stop() == 0
+
+
 def test_an_unknown_inherited_name_lists_the_known(boot):
-    c = boot(PRELUDE + 'init.start { "cat", listen = { inherited = "wbe" } }', inside=handed_in("metrics:web", ""))
+    c = boot(PRELUDE + 'init.start { "cat", listen = { inherited = "wbe" } }', inside=HANDED_IN)
     assert c.wait() == 70
     assert "boot.lua:3: cat cannot listen on the inherited 'wbe': there is none of that name; " \
            "these are: metrics, web" in c.err
