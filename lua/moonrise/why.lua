@@ -22,9 +22,9 @@ function explain.waiting(service)
 end
 
 function explain.starting(service)
-  local ready = service.options.ready
-  return ("has been starting for %s%s"):format(since(service),
-    ready and service.ready_task and ": " .. flatten(ready:describe()) or "")
+  local ready = service.ready_task and service.options.ready
+  local reason = ready and flatten(ready:describe()) or service.lateness
+  return ("has been starting for %s%s"):format(since(service), reason and ": " .. reason or "")
 end
 
 function explain.backoff(service)
