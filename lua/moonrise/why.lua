@@ -16,6 +16,7 @@ local function since(service) return time(loop.now() - service.since) end
 local explain = {}
 
 function explain.waiting(service)
+  if service.listening then return ("listens; the first connection starts it, for %s now"):format(since(service)) end
   local names = {}
   for i, other in ipairs(service:waits_for()) do names[i] = ("%s, which is %s"):format(other.name, other.state) end
   return ("waits for %s, for %s now"):format(names[1] and table.concat(names, "; ") or "its turn", since(service))

@@ -132,6 +132,7 @@ def test_activation(boot):
     ''', files=FILES)
     c.says("booted")
     assert "listening" in c.moonrise("status").stdout
+    assert "one listens; the first connection starts it" in c.moonrise("why", "one").stdout
     assert c.moonrise("health").returncode == 0
     assert "one: has" not in c.out
     first = talk(c, b"hello").split()[0]
