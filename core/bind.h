@@ -52,6 +52,7 @@ struct bind_event {
 		EVENT_CONTROL, /* id: client, a: kind (0: closed), text */
 		EVENT_WARNING, /* text */
 		EVENT_LINE,    /* id: of the watch, text */
+		EVENT_TAIL,    /* id: what tail:wake was given */
 		EVENT_NOTIFY,  /* id: of the sender's child, a: its pid, text, fds */
 	} kind;
 	unsigned id;

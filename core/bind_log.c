@@ -2,15 +2,17 @@
 /* sys.log: moonrise's own messages, and the services' output. */
 #include "bind.h"
 #include "log.h"
+#include "record.h"
 #include "relay.h"
+#include "tail.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 #define RELAY_TYPE "sys.log.relay"
+#define TAIL_TYPE "sys.log.tail"
 
 static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
-static const char *const streams[] = { "stdout", "stderr", NULL };
 
 /* line(level, text) */
 static int l_line(lua_State *L)
@@ -22,17 +24,116 @@ static int l_line(lua_State *L)
 	return 0;
 }
 
-/* relay(fd, name, stream) -> relay: takes the descriptor over */
+/* ---- tails */
+
+/* tail() -> tail: what relays that are given it have read last */
+static int l_tail(lua_State *L)
+{
+	struct tail **tail = lua_newuserdatauv(L, sizeof(struct tail *), 0);
+	*tail = NULL;
+	luaL_setmetatable(L, TAIL_TYPE);
+	*tail = tail_new();
+	return *tail ? 1 : luaL_error(L, "not enough memory");
+}
+
+static struct tail *check_tail(lua_State *L, int index)
+{
+	return *(struct tail **)luaL_checkudata(L, index, TAIL_TYPE);
+}
+
+static void add_chunk(luaL_Buffer *buffer, const struct tail_chunk *chunk)
+{
+	luaL_addlstring(buffer, chunk->parts[0], chunk->sizes[0]);
+	luaL_addlstring(buffer, chunk->parts[1], chunk->sizes[1]);
+}
+
+/* tail:finish() -> position: where the next chunk will be */
+static int l_tail_finish(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)tail_end(check_tail(L, 1)));
+	return 1;
+}
+
+/* tail:time(position) -> nanoseconds: when the chunk there was read; nil: there is none */
+static int l_tail_time(lua_State *L)
+{
+	uint64_t position = (uint64_t)luaL_checkinteger(L, 2);
+	struct tail_chunk chunk;
+
+	if (!tail_next(check_tail(L, 1), &position, &chunk))
+		return 0;
+	lua_pushinteger(L, chunk.time);
+	return 1;
+}
+
+/* tail:read(position) -> text, next position, stream, is first, is cut */
+static int l_tail_read(lua_State *L)
+{
+	const struct tail *tail = check_tail(L, 1);
+	uint64_t position = (uint64_t)luaL_checkinteger(L, 2);
+	struct tail_chunk chunk;
+	luaL_Buffer buffer;
+
+	if (!tail_next(tail, &position, &chunk))
+		return 0;
+	luaL_buffinit(L, &buffer);
+	add_chunk(&buffer, &chunk);
+	luaL_pushresult(&buffer);
+	lua_pushinteger(L, (lua_Integer)position);
+	lua_pushstring(L, relay_stream_names[chunk.stream]);
+	lua_pushboolean(L, chunk.is_first);
+	lua_pushboolean(L, chunk.is_cut);
+	return 5;
+}
+
+static void something_came(unsigned id)
+{
+	(void)bind_push_event(&(struct bind_event){ .kind = EVENT_TAIL, .id = id });
+}
+
+/* tail:wake(id): with what comes next there is an event, "tail", id */
+static int l_tail_wake(lua_State *L)
+{
+	tail_wake(check_tail(L, 1), something_came, (unsigned)luaL_checkinteger(L, 2));
+	return 0;
+}
+
+static int l_tail_close(lua_State *L)
+{
+	struct tail **tail = luaL_checkudata(L, 1, TAIL_TYPE);
+	tail_unref(*tail);
+	*tail = NULL;
+	return 0;
+}
+
+/* format(time, name, stream, text) -> a line of JSON, as MOONRISE_LOG=json has it */
+static int l_format(lua_State *L)
+{
+	struct record record = { .time = luaL_checkinteger(L, 1),
+				 .name = luaL_checkstring(L, 2),
+				 .stream = luaL_checkstring(L, 3) };
+	luaL_Buffer buffer;
+
+	record.text = luaL_checklstring(L, 4, &record.length);
+	char *dst = luaL_buffinitsize(L, &buffer, record_room(RECORD_JSON, &record));
+	luaL_pushresultsize(&buffer, record_write(RECORD_JSON, &record, dst));
+	return 1;
+}
+
+/* ---- relays */
+
+/* relay(fd, name, stream, tail) -> relay: takes the descriptor over */
 static int l_relay(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 2);
-	const char *stream = streams[luaL_checkoption(L, 3, "stdout", streams)];
+	int stream = luaL_checkoption(L, 3, NULL, relay_stream_names);
+	struct tail *tail = check_tail(L, 4);
 	struct relay **relay = lua_newuserdatauv(L, sizeof(struct relay *), 0);
 	*relay = NULL;
 	luaL_setmetatable(L, RELAY_TYPE);
 
 	int fd = bind_take_fd(L, 1);
-	*relay = relay_new(fd, name, stream);
+	*relay = relay_new(fd, name, (enum relay_stream)stream, tail);
 	if (!*relay) {
 		int error = errno;
 		close(fd);
@@ -56,12 +157,17 @@ static int l_drained(lua_State *L)
 }
 
 /* relay:tail() -> string: the last bytes that came */
-static int l_tail(lua_State *L)
+static int l_relay_tail(lua_State *L)
 {
 	const struct relay *relay = check_relay(L);
+	struct tail_chunk chunk;
+	uint64_t position = 0;
 	luaL_Buffer buffer;
-	char *dst = luaL_buffinitsize(L, &buffer, relay_tail_size(relay));
-	luaL_pushresultsize(&buffer, relay_tail(relay, dst, relay_tail_size(relay)));
+
+	luaL_buffinit(L, &buffer);
+	while (relay_tail_next(relay, &position, &chunk))
+		add_chunk(&buffer, &chunk);
+	luaL_pushresult(&buffer);
 	return 1;
 }
 
@@ -100,23 +206,25 @@ static int l_close(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-	{ "drained", l_drained }, { "tail", l_tail },   { "watch", l_watch },
-	{ "unwatch", l_unwatch }, { "close", l_close }, { "__gc", l_close },
+	{ "drained", l_drained }, { "tail", l_relay_tail }, { "watch", l_watch },
+	{ "unwatch", l_unwatch }, { "close", l_close },     { "__gc", l_close },
 	{ "__close", l_close },   { NULL, NULL },
 };
 
+static const luaL_Reg tail_methods[] = {
+	{ "finish", l_tail_finish }, { "time", l_tail_time },  { "read", l_tail_read },
+	{ "wake", l_tail_wake },     { "__gc", l_tail_close }, { NULL, NULL },
+};
+
 static const luaL_Reg functions[] = {
-	{ "line", l_line },
-	{ "relay", l_relay },
-	{ NULL, NULL },
+	{ "line", l_line },     { "relay", l_relay }, { "tail", l_tail },
+	{ "format", l_format }, { NULL, NULL },
 };
 
 int bind_open_log(lua_State *L)
 {
-	luaL_newmetatable(L, RELAY_TYPE);
-	luaL_setfuncs(L, methods, 0);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -2, "__index");
+	bind_new_type(L, RELAY_TYPE, methods);
+	bind_new_type(L, TAIL_TYPE, tail_methods);
 	luaL_newlib(L, functions);
 	return 1;
 }

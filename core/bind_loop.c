@@ -165,11 +165,18 @@ static int push_line(lua_State *L, const struct bind_event *e)
 	return 3;
 }
 
+static int push_tail(lua_State *L, const struct bind_event *e)
+{
+	lua_pushliteral(L, "tail");
+	lua_pushinteger(L, e->id);
+	return 2;
+}
+
 static int (*const push[])(lua_State *, const struct bind_event *) = {
 	[EVENT_SIGNAL] = push_signal,   [EVENT_CHILD] = push_child,
 	[EVENT_READY] = push_ready,     [EVENT_CONTROL] = push_control,
 	[EVENT_WARNING] = push_warning, [EVENT_NOTIFY] = bind_push_notify,
-	[EVENT_LINE] = push_line,
+	[EVENT_LINE] = push_line,       [EVENT_TAIL] = push_tail,
 };
 
 static int l_next(lua_State *L)

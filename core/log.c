@@ -56,7 +56,9 @@ static void read_environment(void)
 
 static bool put(struct output *out, enum log_level level, const char *text, size_t length)
 {
-	struct record record = { program, "level", level_names[level], text, length, false };
+	struct record record = {
+		.name = program, .level = level_names[level], .text = text, .length = length
+	};
 	char *dst = output_reserve(out, record_room(format, &record));
 	if (dst)
 		output_commit(out, record_write(format, &record, dst));

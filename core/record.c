@@ -3,12 +3,13 @@
  * every service, so it writes straight to where the line leaves from. */
 #include "record.h"
 
-#include <stdint.h>
+#include "util.h"
+
 #include <string.h>
 #include <time.h>
 
 #define ESCAPED_MAX 6  /* one byte as \u001f */
-#define JSON_FRAME 160 /* keys, punctuation and the time */
+#define JSON_FRAME 160 /* keys, punctuation, the time, the stream and the level */
 
 enum record_format record_format_from(const char *word)
 {
@@ -102,19 +103,20 @@ static char *put_json(char *dst, const char *text, size_t len)
 }
 
 /* "2025-01-31T23:59:59.123Z"; the date is worked out once a second. */
-static char *put_time(char *dst)
+static char *put_time(char *dst, int64_t time)
 {
 	static time_t known = -1;
 	static char date[sizeof("2025-01-31T23:59:59")];
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec != known) {
+	struct timespec when = { time / NSEC_PER_SEC, time % NSEC_PER_SEC };
+	if (time == 0)
+		clock_gettime(CLOCK_REALTIME, &when);
+	if (when.tv_sec != known) {
 		struct tm tm;
-		if (gmtime_r(&now.tv_sec, &tm))
+		if (gmtime_r(&when.tv_sec, &tm))
 			strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-		known = now.tv_sec;
+		known = when.tv_sec;
 	}
-	int ms = (int)(now.tv_nsec / 1000000);
+	int ms = (int)(when.tv_nsec / 1000000);
 	dst = put_string(dst, date);
 	*dst++ = '.';
 	*dst++ = (char)('0' + ms / 100);
@@ -124,16 +126,22 @@ static char *put_time(char *dst)
 	return dst;
 }
 
+static char *put_word(char *dst, const char *key, const char *word)
+{
+	if (!word)
+		return dst;
+	dst = put_string(dst, key);
+	return put_string(dst, word);
+}
+
 static char *write_json(const struct record *r, char *dst)
 {
 	dst = put_string(dst, "{\"time\":\"");
-	dst = put_time(dst);
+	dst = put_time(dst, r->time);
 	dst = put_string(dst, "\",\"name\":\"");
 	dst = put_json(dst, r->name, strlen(r->name));
-	dst = put_string(dst, "\",\"");
-	dst = put_string(dst, r->key);
-	dst = put_string(dst, "\":\"");
-	dst = put_string(dst, r->value);
+	dst = put_word(dst, "\",\"stream\":\"", r->stream);
+	dst = put_word(dst, "\",\"level\":\"", r->level);
 	dst = put_string(dst, "\",\"message\":\"");
 	dst = put_json(dst, r->text, r->length);
 	if (r->partial)
@@ -146,7 +154,7 @@ size_t record_room(enum record_format format, const struct record *r)
 	size_t name = strlen(r->name);
 	if (format != RECORD_JSON)
 		return name + 2 + r->length + 2;
-	return JSON_FRAME + strlen(r->key) + strlen(r->value) + ESCAPED_MAX * (name + r->length);
+	return JSON_FRAME + ESCAPED_MAX * (name + r->length);
 }
 
 size_t record_write(enum record_format format, const struct record *r, char *dst)

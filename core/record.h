@@ -7,14 +7,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum record_format { RECORD_PREFIX, RECORD_PLAIN, RECORD_JSON };
 
 struct record {
-	const char *name;  /* the service, or moonrise itself */
-	const char *key;   /* "stream" or "level" ... */
-	const char *value; /* ... and which: "stderr", "warning" */
-	const char *text;  /* without the newline */
+	int64_t time;       /* nanoseconds of CLOCK_REALTIME; 0: now */
+	const char *name;   /* the service, or moonrise itself */
+	const char *stream; /* "stderr", or NULL */
+	const char *level;  /* "warning", or NULL */
+	const char *text;   /* without the newline */
 	size_t length;
 	bool partial; /* the line was too long and goes on in the next record */
 };

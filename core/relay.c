@@ -9,6 +9,7 @@
 #include "loop.h"
 #include "output.h"
 #include "record.h"
+#include "tail.h"
 #include "util.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <sys/epoll.h>
 
 #define READ_MAX (64 * 1024) /* what a pipe holds */
-#define TAIL_FIRST 4096
 #define NAME_SIZE 128
 #define LAST_READS 16 /* 1 MiB: the largest pipe that an ordinary user can make */
 
@@ -26,13 +26,14 @@ struct relay {
 	struct relay *next; /* all of them */
 	struct relay *next_stalled;
 	char name[NAME_SIZE];
-	const char *stream;
+	enum relay_stream stream;
 	bool stalled, ended, released;
 	void (*on_line)(unsigned id, const char *text, size_t length);
 	unsigned watch;
 
-	char *tail; /* a ring */
-	size_t tail_room, tail_start, tail_length;
+	struct tail *tail;
+	uint64_t tail_start; /* where ours begins in it */
+	bool has_read;
 
 	size_t held_length;
 	char held[RELAY_LINE_MAX + READ_MAX]; /* last: its pages are touched when needed */
@@ -42,54 +43,7 @@ static struct relay *relays;
 static struct relay *stalled_first, **stalled_last = &stalled_first;
 static enum record_format format;
 
-/* ---- the tail */
-
-static void tail_grow(struct relay *r, size_t wanted)
-{
-	size_t room = r->tail_room ? r->tail_room : TAIL_FIRST;
-	while (room < wanted && room < RELAY_TAIL_MAX)
-		room *= 2;
-	char *tail = room > r->tail_room ? realloc(r->tail, room) : NULL;
-	if (tail) {
-		r->tail = tail;
-		r->tail_room = room;
-	}
-}
-
-static void tail_append(struct relay *r, const char *data, size_t length)
-{
-	/* It can only grow while its bytes are in order. */
-	if (r->tail_length + length > r->tail_room && r->tail_start == 0)
-		tail_grow(r, r->tail_length + length);
-	if (r->tail_room == 0)
-		return;
-	if (length > r->tail_room) {
-		data += length - r->tail_room;
-		length = r->tail_room;
-	}
-	size_t at = (r->tail_start + r->tail_length) % r->tail_room;
-	size_t first = r->tail_room - at < length ? r->tail_room - at : length;
-	memcpy(r->tail + at, data, first);
-	memcpy(r->tail, data + first, length - first);
-	r->tail_length += length;
-	if (r->tail_length > r->tail_room) {
-		r->tail_start = (r->tail_start + r->tail_length) % r->tail_room;
-		r->tail_length = r->tail_room;
-	}
-}
-
-size_t relay_tail_size(const struct relay *r)
-{
-	return r->tail_length;
-}
-
-size_t relay_tail(const struct relay *r, char *dst, size_t size)
-{
-	size_t length = r->tail_length < size ? r->tail_length : size;
-	for (size_t skip = r->tail_length - length, i = 0; i < length; i++)
-		dst[i] = r->tail[(r->tail_start + skip + i) % r->tail_room];
-	return length;
-}
+const char *const relay_stream_names[] = { "stdout", "stderr", NULL };
 
 /* ---- lines */
 
@@ -105,7 +59,11 @@ static size_t piece_length(const char *data)
 
 static bool put(struct relay *r, const char *text, size_t length, bool partial)
 {
-	struct record record = { r->name, "stream", r->stream, text, length, partial };
+	struct record record = { .name = r->name,
+				 .stream = relay_stream_names[r->stream],
+				 .text = text,
+				 .length = length,
+				 .partial = partial };
 	struct output *out = output_stdout();
 	size_t room = record_room(format, &record);
 	char *dst = output_reserve(out, room);
@@ -165,7 +123,7 @@ static void destroy(struct relay *r)
 			break;
 		}
 	}
-	free(r->tail);
+	tail_unref(r->tail);
 	free(r);
 }
 
@@ -196,7 +154,8 @@ static enum pump pump(struct relay *r)
 		r->ended = n <= 0;
 	}
 	if (n > 0) {
-		tail_append(r, data + length, (size_t)n);
+		tail_append(r->tail, r->stream, !r->has_read, data + length, (size_t)n);
+		r->has_read = true;
 		length += (size_t)n;
 	}
 	size_t done = forward(r, data, length, &full);
@@ -251,7 +210,7 @@ static void on_room(void)
 
 /* ---- for others */
 
-struct relay *relay_new(int fd, const char *name, const char *stream)
+struct relay *relay_new(int fd, const char *name, enum relay_stream stream, struct tail *tail)
 {
 	struct relay *r = malloc(sizeof(*r));
 	if (!r)
@@ -268,6 +227,8 @@ struct relay *relay_new(int fd, const char *name, const char *stream)
 		errno = -error;
 		return NULL;
 	}
+	r->tail = tail_ref(tail);
+	r->tail_start = tail_end(tail);
 	r->next = relays;
 	relays = r;
 	format = record_format_from(getenv("MOONRISE_LOG"));
@@ -280,6 +241,16 @@ void relay_watch(struct relay *r, void (*line)(unsigned id, const char *text, si
 {
 	r->on_line = line;
 	r->watch = id;
+}
+
+bool relay_tail_next(const struct relay *r, uint64_t *position, struct tail_chunk *ret_chunk)
+{
+	if (*position < r->tail_start)
+		*position = r->tail_start;
+	while (tail_next(r->tail, position, ret_chunk))
+		if (ret_chunk->stream == (int)r->stream)
+			return true;
+	return false;
 }
 
 bool relay_drained(const struct relay *r)

@@ -5,19 +5,22 @@
 #ifndef MOONRISE_RELAY_H
 #define MOONRISE_RELAY_H
 
+#include "tail.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define RELAY_LINE_MAX (16 * 1024) /* a longer line is split, and the pieces marked */
-#define RELAY_TAIL_MAX (64 * 1024) /* kept of each, for `moonrise logs` */
 
 struct relay;
+enum relay_stream { RELAY_STDOUT, RELAY_STDERR };
+extern const char *const relay_stream_names[]; /* NULL at the end */
 
 /* Takes the pipe's reading end over, which must be non-blocking. NULL when there
  * is no memory or no room in the loop (errno); the descriptor is still the
- * caller's then. `stream` is "stdout" or "stderr". */
-struct relay *relay_new(int fd, const char *name, const char *stream);
+ * caller's then. What comes is also kept in `tail`. */
+struct relay *relay_new(int fd, const char *name, enum relay_stream stream, struct tail *tail);
 
 /* The owner lets go. What still comes through the pipe is forwarded all the
  * same; the relay frees itself at the end of it. NULL is fine. */
@@ -26,9 +29,8 @@ void relay_release(struct relay *relay);
 /* true once the end of the pipe was seen and everything in it is on its way. */
 bool relay_drained(const struct relay *relay);
 
-/* The last bytes that came, oldest first: copies at most `size`, returns how many. */
-size_t relay_tail_size(const struct relay *relay);
-size_t relay_tail(const struct relay *relay, char *dst, size_t size);
+/* As tail_next, but only what came through this relay; `position` is 0 at first. */
+bool relay_tail_next(const struct relay *relay, uint64_t *position, struct tail_chunk *ret_chunk);
 
 /* From now on each line also goes to `line`; NULL: no more. It must not release the
  * relay. */

@@ -257,6 +257,7 @@ end
 --   env: more variables; fds: { [number] = descriptor }, which stay open here;
 --   listen: { { fd =, name = }, ... } for $LISTEN_FDS, as sd_listen_fds(3) finds them;
 --   own_pid: { "NAME", ... }, variables that are to have its pid;
+--   tail: keeps what it writes last;
 --   sweep: what it leaves behind is to be known, and ended by the caller
 -- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
@@ -294,11 +295,12 @@ function M.spawn(options, launch)
     task.spawn(options.name, write_all, input, require("moonrise.secret").reveal(options.stdin.text))
   end
   ends[child:id()] = launch.ended
-  for stream, pipe in pairs(pipes) do
-    if options[stream] == "capture" then
+  for _, stream in ipairs { "stdout", "stderr" } do -- what waits in both is read in this order
+    local pipe = pipes[stream]
+    if pipe and options[stream] == "capture" then
       process[stream] = pipe
-    else
-      process.relays[stream] = log.relay(pipe, options.log or options.name, stream)
+    elseif pipe then
+      process.relays[stream] = log.relay(pipe, options.log or options.name, stream, launch.tail or log.tail())
     end
   end
   return process

@@ -15,7 +15,7 @@ local FAILED, NOT_READY = 1, 3
 local MOST_ARGUMENTS = 1000
 
 -- Options whose value may be the next argument.
-local HAS_VALUE = { timeout = true, status = true, columns = true, rows = true }
+local HAS_VALUE = { timeout = true, status = true, columns = true, rows = true, n = true, lines = true }
 
 --- The arguments of a request: a list, with the options (without dashes) by name.
 -- @string text with NUL between them
@@ -100,6 +100,17 @@ end
 
 function M.words.why(client, names)
   for _, service in ipairs(find_all(names)) do client:write("O", require("moonrise.why").text(service)) end
+  return 0
+end
+
+function M.words.logs(client, arguments)
+  local given = arguments.n or arguments.lines
+  local lines = math.tointeger(tonumber(given))
+  if given and (not lines or lines < 0) then
+    fault.raise(fault.STATUS.usage, "the number of lines is '%s'; it takes 0 or more", given)
+  end
+  require("moonrise.logs").show(arguments[1] and find_all(arguments) or supervisor.list,
+    { lines = lines, is_json = arguments.json, is_following = arguments.f or arguments.follow }, client)
   return 0
 end
 

@@ -58,8 +58,10 @@ static int service(const char *name, struct relay **ret_relay)
 	int p[2];
 	assert(pipe(p) == 0);
 	non_blocking(p[1]);
-	*ret_relay = relay_new(p[0], name, "stdout");
+	struct tail *tail = tail_new();
+	*ret_relay = relay_new(p[0], name, RELAY_STDOUT, tail);
 	assert(*ret_relay);
+	tail_unref(tail); /* it has its own reference */
 	return p[1];
 }
 
@@ -227,30 +229,31 @@ static void no_reader(void)
 	assert(got_length == 0);
 }
 
+/* Two streams of one service in one tail: each relay sees its own, from its start. */
 static void tail(void)
 {
-	static char text[200000], copy[RELAY_TAIL_MAX];
-	struct relay *relay;
-	int fd = service("a", &relay);
-	assert(relay_tail_size(relay) == 0 && relay_tail(relay, copy, sizeof(copy)) == 0);
-	for (size_t i = 0; i < sizeof(text); i++)
-		text[i] = i % 10 == 9 ? '\n' : (char)('a' + i % 23);
-	for (size_t done = 0; done < sizeof(text);) {
-		ssize_t n = write(fd, text + done, done < 50000 ? 1000 : sizeof(text) - done);
-		done += n > 0 ? (size_t)n : 0;
-		turn();
-		read_some();
-	}
-	int64_t end = loop_time() + PATIENCE;
-	while (memcmp(copy, text + sizeof(text) - sizeof(copy), sizeof(copy)) != 0) {
-		assert(loop_time() < end);
-		turn();
-		read_some();
-		assert(relay_tail(relay, copy, sizeof(copy)) == sizeof(copy));
-	}
-	char last[4];
-	assert(relay_tail(relay, last, 4) == 4 && memcmp(last, text + sizeof(text) - 4, 4) == 0);
-	close(fd);
+	struct tail *tail = tail_new();
+	struct tail_chunk chunk;
+	int out[2], err[2];
+	uint64_t position = 0;
+	tail_append(tail, RELAY_STDERR, true, "before\n", 7);
+	assert(pipe(out) == 0 && pipe(err) == 0);
+	struct relay *relay = relay_new(out[0], "a", RELAY_STDOUT, tail);
+	struct relay *other = relay_new(err[0], "a", RELAY_STDERR, tail);
+	assert(write(out[1], "one\n", 4) == 4);
+	turn();
+	assert(write(err[1], "two", 3) == 3);
+	turn();
+	assert(relay_tail_next(other, &position, &chunk) && chunk.is_first);
+	assert(chunk.sizes[0] == 3 && memcmp(chunk.parts[0], "two", 3) == 0);
+	assert(!relay_tail_next(other, &position, &chunk) && position == tail_end(tail));
+	close(out[1]);
+	close(err[1]);
+	turn();
+	turn();
+	relay_release(relay);
+	relay_release(other);
+	tail_unref(tail);
 }
 
 /* What is in the pipes at the end comes out, although their ends never come. */

@@ -33,7 +33,7 @@ local function make_world()
     next = function() end,
   })
   stub("sys.host", { mode = "boot", resume = resume, raw_resume = resume, close = coroutine.close })
-  stub("sys.log", { line = function() end })
+  stub("sys.log", { line = function() end, tail = function() return {} end })
   stub("sys.proc", { signal = function(name) return 15, name end })
   stub("moonrise.declaration", {
     signal = function(name) return name end,
