@@ -178,8 +178,9 @@ static int refuse(const char *name, const char *command, int error)
 
 static int become(const char *name, struct spawn_plan *plan)
 {
+	static char path[PATH_MAX]; /* the plan keeps it */
 	const char *command = plan->argv[0];
-	char path[PATH_MAX], text[512];
+	char text[512];
 	struct spawn_error error;
 
 	if (geteuid() != 0 && geteuid() != plan->cred.uid) {
