@@ -24,7 +24,8 @@ end
 
 function explain.starting(service)
   local ready = service.ready_task and service.options.ready
-  local reason = ready and flatten(ready:describe()) or service.lateness
+  local reason = ready and flatten(ready:describe(service)) or service.lateness
+    or service.options.forking and "its first process has not ended yet"
   return ("has been starting for %s%s"):format(since(service), reason and ": " .. reason or "")
 end
 

@@ -92,6 +92,26 @@ def test_why(three):
     assert three.moonrise("why", "db", "web").stdout.count("\n") == 2
 
 
+@pytest.mark.parametrize("option, reason", [
+    ("ready = probe.tcp(9)", "refused"),
+    ("ready = probe.notify()", "READY=1"),
+    ("ready = probe.fd(3)", "3"),
+    ("ready = probe.all { probe.notify(), probe.file '/nowhere/at/all' }", "/nowhere/at/all"),
+    ("ready = probe.command { 'false' }", "false"),
+    ("ready = probe.log 'never'", "never"),
+    ("ready = function() init.sleep(1000) end", ""),
+    ("ready = probe.pidfile '/nowhere/at/all'", "/nowhere/at/all"),
+    ("forking = true", "its first process has not ended yet"),
+])
+def test_why_it_is_not_ready_yet(boot, option, reason):
+    c = boot(f"""
+        init, probe = require "moonrise", require "moonrise.probe"
+        init.start {{ "sleep", "1000", name = "slow", {option} }}
+    """)
+    text = eventually(lambda: c.moonrise("why", "slow").stdout, lambda text: "starting" in text and reason in text)
+    assert text.startswith("slow has been starting for ") and text.count("\n") == 1
+
+
 def test_why_it_is_not_ready_yet_and_when_it_starts_again(boot):
     c = boot("""
         local init, probe = require "moonrise", require "moonrise.probe"
