@@ -16,7 +16,7 @@ local LONGEST = 256
 
 local function index(value, key) return value[key] end
 
--- Collect the keys of a value: its own, and those that it inherits.
+-- Collect the keys of a value: its own, and those that it inherits, or has in __names.
 local function keys_of(value, keys)
   for _ = 1, 10 do
     if type(value) == "table" then
@@ -25,7 +25,7 @@ local function keys_of(value, keys)
       end)
     end
     local meta = debug.getmetatable(value)
-    local parent = type(meta) == "table" and rawget(meta, "__index")
+    local parent = type(meta) == "table" and (rawget(meta, "__names") or rawget(meta, "__index"))
     if type(parent) ~= "table" then return keys end
     value = parent
   end

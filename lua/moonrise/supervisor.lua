@@ -46,6 +46,9 @@ function Service.__index(_, key)
   return methods[key] or LATER[key] and require("moonrise.handle")[key] or nil
 end
 
+-- For the completion, which can't see what a function would answer.
+Service.__names = setmetatable(LATER, { __index = methods })
+
 -- State -------------------------------------------------------------------------
 
 local actions = setmetatable({}, {
