@@ -311,6 +311,8 @@ end
 
 function Acceptor:id() return self end
 
+function Acceptor:follow() return nil, self.service.name .. " has no process" end
+
 --- Nothing of its own: the instances are services.
 function Acceptor.usage() return nil end
 
