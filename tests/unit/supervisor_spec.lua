@@ -54,7 +54,9 @@ local function make_world()
     end,
     run = function() end,
   })
-  for _, name in ipairs { "task", "supervisor", "decline", "handle", "order", "service", "fault" } do package.loaded["moonrise." .. name] = nil end
+  for _, name in ipairs { "task", "supervisor", "decline", "handle", "order", "service", "fault" } do
+    package.loaded["moonrise." .. name] = nil
+  end
   return require "moonrise.supervisor", require "moonrise.task"
 end
 
