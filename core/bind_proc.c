@@ -11,8 +11,8 @@
  *     child:id() child:pid() child:kill(signal)
  *     child:kill_all(signal) -> true | nil, reason, errno: to all that came of it; KILL
  *         also gets those that turn up later
- *     child:follow(pid) -> true | nil, reason, errno: another of its processes is the
- *         main one from now on
+ *     child:follow(pid) -> true, ended | nil, reason, errno: another of its processes is
+ *         the main one from now on; the last one had ended already, as an event says
  *     child:heir() -> pid | nil: who could be that, when the first one has ended
  *     child:members() -> { pids }      child:usage() -> bytes, seconds of CPU, how many
  *     owner(pid) -> id of the child that it comes from | nil
@@ -177,7 +177,8 @@ static int l_follow(lua_State *L)
 	}
 	handle->pid = (pid_t)pid;
 	lua_pushboolean(L, 1);
-	return 1;
+	lua_pushboolean(L, r);
+	return 2;
 }
 
 static int l_heir(lua_State *L)

@@ -280,10 +280,11 @@ int family_follow(struct family *family, pid_t pid)
 	r = stat.parent == getpid() ? 0 : watch_exit(family, pid);
 	if (r < 0)
 		return r;
+	r = family->main.pid == 0;
 	remove_headless(family);
 	child_forget(&family->main);
 	child_adopt(&family->main, pid, main_ended);
-	return 0;
+	return r;
 }
 
 /* Ticks are coarse; of the same one the lower pid, which is nearly always right. */

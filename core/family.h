@@ -39,8 +39,9 @@ struct family {
 void family_adopt(struct family *family, unsigned id, pid_t pid, bool alone,
 		  const struct family_owner *owner);
 
-/* Another of its processes is the main one from now on: 0; -ESRCH (there is no such
- * process), -EPERM (it belongs to somebody else). Fine until all are gone. */
+/* Another of its processes is the main one from now on: 0, or 1 when the last one had
+ * ended already (and `ended` has said so); -ESRCH (there is no such process), -EPERM (it
+ * belongs to somebody else). Fine until all are gone. */
 int family_follow(struct family *family, pid_t pid);
 
 /* Who could be the main process of a daemon whose first process has ended: the oldest

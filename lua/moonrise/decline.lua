@@ -82,6 +82,10 @@ end
 function M.main_ended(self, how, number, left)
   if how == "gone" then return self.gone() end
   if not left then return ended(self, how, number) end
+  if self.has_successor then
+    self.has_successor = nil
+    return
+  end
   self.pid = nil
   self.gone = function() ended(self, how, number) end
   if has_heir(self, how, number) then return end

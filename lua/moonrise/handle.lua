@@ -79,8 +79,10 @@ end
 -- @treturn string why
 function M:follow(pid)
   if not self.process or self.sweep then return nil, self.name .. " does not run" end
-  local ok, reason = self.process.child:follow(pid)
-  if not ok then return nil, reason end
+  local ok, result = self.process.child:follow(pid)
+  if not ok then return nil, result end
+  -- It may have named the next one and ended, and the event of that is still to come.
+  self.has_successor = result and not self.gone
   self.pid, self.gone = pid, nil
   self:forget "main_task"
   if self.state == "starting" and not self.ready_task then supervisor.watch_ready(self) end

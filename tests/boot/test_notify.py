@@ -117,6 +117,44 @@ def test_a_service_of_another_user_reaches_it(boot):
     assert c.wait() == 0, c.err
 
 
+# ---- main process
+
+
+@pytest.mark.parametrize("parent", ["os._exit(0)", "sleep()"], ids=["a child of PID 1", "a grandchild"])
+def test_another_main_process_is_followed(boot, parent):
+    c = boot(PRELUDE + '''
+        local one = init.start { "/usr/bin/python3", "service.py", name = "one", ready = probe.notify(), notify = "all" }
+        init.log("notice", "first %d", one.pid)
+    ''', files=python(f'''
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGUSR1, lambda *_: os._exit(9))
+            print("main is", os.getpid(), flush=True)
+            say("READY=1")
+            sleep()
+        say(f"MAINPID={{child}}")
+        {parent}
+    '''))
+    c.says("main is")
+    pid = int(c.out.split("main is ")[1].split()[0])
+    eventually(lambda: status_of(c)["pid"], pid)
+    done = c.moonrise("signal", "USR1", "one")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert c.wait() == 9
+
+
+def test_a_main_process_that_is_not_its_own_is_refused(boot):
+    c = boot(PRELUDE + '''
+        local other = init.start { "sleep", "infinity", name = "other" }
+        local one = init.start { sh = "systemd-notify MAINPID=$OTHER; systemd-notify MAINPID=1; systemd-notify --ready; " ..
+          "exec sleep infinity", name = "one", ready = probe.notify(), env = { OTHER = other.pid } }
+        assert(one.pid and one.pid ~= other.pid)
+        init.exit(0)
+    ''')
+    assert c.wait() == 0, c.err
+    assert "one names another main process: " in c.err
+
+
 # ---- reload, stop, time
 
 

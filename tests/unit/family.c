@@ -161,7 +161,7 @@ static void test_an_heir_is_followed(void **state)
 	await(&service.ended, 1);
 	assert_true(service.left);
 	pid_t heir = family_heir(&service.family);
-	assert_int_equal(family_follow(&service.family, heir), 0);
+	assert_int_equal(family_follow(&service.family, heir), 1);
 	assert_int_equal(family_follow(&service.family, heir), 0);
 	assert_int_equal(family_follow(&service.family, 1), -ESRCH);
 	assert_int_equal(kill(heir, SIGTERM), 0);
