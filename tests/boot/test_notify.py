@@ -2,11 +2,12 @@
 """sd_notify: what services say, with systemd-notify and python3-systemd as the clients,
 and with messages that no client would send."""
 import json
+import os
 import textwrap
 
 import pytest
 
-from moonrise import eventually, needs_root
+from moonrise import BINARY, eventually, needs_root
 
 PRELUDE = '''
 local init = require "moonrise"
@@ -38,6 +39,12 @@ def sleep():
 def python(body):
     """The files of a container whose service.py is this."""
     return {"service.py": PYTHON + textwrap.dedent(body)}
+
+
+def memory_of(c):
+    """Bytes that PID 1 has in memory."""
+    with open(f"/proc/{c.pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS:"))
 
 
 def status_of(c, name="one"):
@@ -413,4 +420,23 @@ def test_a_flood_of_messages_does_not_keep_it_from_stopping(boot):
                 s.send(b"STATUS=" + b"x" * 2000)
     '''))
     eventually(lambda: "xxx" in status_of(c).get("status_text", ""))
+    assert "asan" in BINARY or memory_of(c) < 8 << 20
+    assert c.stop() == 0
+
+
+@pytest.mark.parametrize("message", ["STATUS=x", "FDSTORE=1", "BARRIER=1"])
+def test_a_flood_of_descriptors_is_closed(boot, message):
+    c = boot(PRELUDE + '''
+        init.start { "/usr/bin/python3", "service.py", name = "one", ready = probe.notify(), fd_store = 5 }
+    ''', files=python(f'''
+        say("READY=1")
+        null = os.open("/dev/null", os.O_RDONLY)
+        for _ in range(200):
+            say("{message}", [null] * 100)
+        barrier()
+        print("said", flush=True)
+        sleep()
+    '''))
+    c.says("one: said")
+    assert len(os.listdir(f"/proc/{c.pid}/fd")) < 40
     assert c.stop() == 0

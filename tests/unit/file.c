@@ -279,6 +279,28 @@ static void folders_tell_their_space(void **state)
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* Nothing is said of a folder that is not watched, or not any more. */
+static void what_happens_in_a_folder_is_told(void **state)
+{
+	char events[4096];
+	auto_close int watcher = file_watcher();
+
+	(void)state;
+	assert_true(watcher >= 0);
+	assert_int_equal(file_watch(watcher, "none"), -ENOENT);
+	assert_int_equal(mkdir("folder", 0755), 0);
+	int number = file_watch(watcher, "folder");
+	assert_true(number > 0);
+	write_text("other", "text");
+	assert_int_equal(read(watcher, events, sizeof(events)), -1);
+	write_text("folder/file", "text");
+	assert_true(read(watcher, events, sizeof(events)) > 0);
+	file_unwatch(watcher, number);
+	assert_true(read(watcher, events, sizeof(events)) > 0); /* IN_IGNORED */
+	write_text("folder/more", "text");
+	assert_int_equal(read(watcher, events, sizeof(events)), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +318,7 @@ int main(void)
 		IN_FOLDER(moves_and_removes_take_the_link_itself),
 		IN_FOLDER(a_volume_is_not_left),
 		IN_FOLDER(folders_tell_their_space),
+		IN_FOLDER(what_happens_in_a_folder_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,6 +256,38 @@ static void tail(void)
 	tail_unref(tail);
 }
 
+static char heard[64];
+
+static void hear(unsigned id, const char *text, size_t length)
+{
+	size_t used = strlen(heard);
+
+	snprintf(heard + used, sizeof(heard) - used, "%u:%.*s;", id, (int)length, text);
+}
+
+/* Whole lines only, and only while somebody listens. */
+static void watch(void)
+{
+	struct relay *relay;
+	int fd = service("a", &relay);
+	int64_t end = loop_time() + PATIENCE;
+	relay_watch(relay, hear, 7);
+	assert(write(fd, "one\n\ntw", 7) == 7);
+	while (!strchr(heard, ';') && loop_time() < end)
+		turn();
+	assert(write(fd, "o\n", 2) == 2);
+	while (!strstr(heard, "two") && loop_time() < end)
+		turn();
+	assert(strcmp(heard, "7:one;7:;7:two;") == 0);
+	relay_watch(relay, NULL, 0);
+	assert(write(fd, "three\n", 6) == 6);
+	close(fd);
+	while (!relay_drained(relay) && loop_time() < end)
+		turn();
+	assert(strcmp(heard, "7:one;7:;7:two;") == 0);
+	relay_release(relay);
+}
+
 /* What is in the pipes at the end comes out, although their ends never come. */
 static void flush(void)
 {
@@ -297,18 +329,19 @@ CASE(json_long, "json")
 CASE(back_pressure, "prefix")
 CASE(no_reader, "prefix")
 CASE(tail, "prefix")
+CASE(watch, "prefix")
 CASE(flush, "prefix")
 CASE(flush_deadline, "prefix")
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prefix),         cmocka_unit_test(test_plain_bytes),
-		cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_long_utf8),
-		cmocka_unit_test(test_json),           cmocka_unit_test(test_json_long),
-		cmocka_unit_test(test_back_pressure),  cmocka_unit_test(test_no_reader),
-		cmocka_unit_test(test_tail),           cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_flush_deadline),
+		cmocka_unit_test(test_prefix),        cmocka_unit_test(test_plain_bytes),
+		cmocka_unit_test(test_long_lines),    cmocka_unit_test(test_long_utf8),
+		cmocka_unit_test(test_json),          cmocka_unit_test(test_json_long),
+		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_tail),          cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_flush),         cmocka_unit_test(test_flush_deadline),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
