@@ -14,7 +14,7 @@ _moonrise_words() {
 # What may follow the word $1 as its argument number $2.
 _moonrise_arguments() {
 	case $1$2 in
-	start* | stop* | restart* | reload* | why* | wait1 | enter1) _moonrise_services ;;
+	start* | stop* | restart* | reload* | why* | logs* | wait1 | enter1) _moonrise_services ;;
 	wait2) echo waiting starting ready reloading stopping stopped failed backoff ;;
 	wait*) echo --timeout ;;
 	enter2) echo -- ;;

@@ -294,6 +294,7 @@ def test_wrong_arguments(argv, message):
     (["--"], "-- --help --lua --memory --version"),
     (["restart", ""], "bad db web"),
     (["stop", "web", "d"], "db"),
+    (["logs", "b"], "bad"),
     (["signal", "US"], "USR1 USR2"),
     (["signal", "USR1", ""], "bad db web"),
     (["wait", "db", "st"], "starting stopped stopping"),
