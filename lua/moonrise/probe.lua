@@ -11,7 +11,9 @@ local task = require "moonrise.task"
 local M = {}
 
 local STATUS = fault.STATUS
-local INTERVAL = 0.02 -- seconds between looks, where nothing says that it is time for one
+-- Seconds between looks, where nothing says that it is time for one: what is quick is
+-- seen soon, what is slow is not asked more often for it.
+local FIRST_DELAY, LAST_DELAY = 0.0005, 0.02
 
 local Probe = { __name = "probe" }
 Probe.__index = Probe
@@ -33,7 +35,12 @@ end
 --- Before the process of the service is started.
 function Probe.prepare() end
 
-function Probe.pause() task.sleep(INTERVAL) end
+function Probe.pause(run)
+  run.delay = math.min((run.delay or FIRST_DELAY / 2) * 2, LAST_DELAY)
+  task.sleep(run.delay)
+end
+
+M.pause = Probe.pause
 
 function Probe.finish() end
 

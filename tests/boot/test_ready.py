@@ -97,6 +97,23 @@ def test_one_that_is_late_says_what_was_last_seen(boot):
         assert says in line
 
 
+def test_what_was_said_in_an_earlier_run_does_not_count(boot):
+    c = boot(PRELUDE + '''
+        local function again(name, say, ready)
+          return function()
+            local service = init.start { sh = ("[ -e %s ] || { : >%s; %s; }; exec sleep infinity"):format(name, name, say),
+              name = name, ready = ready, start_timeout = "3s" }
+            local ok, fault = pcall(service.restart, service)
+            assert(not ok and tostring(fault):find("was not ready after 3s"), tostring(fault))
+          end
+        end
+        init.all(again("a", "echo up", probe.log "up"), again("b", "systemd-notify --ready", probe.notify()),
+          again("c", "echo >&4", probe.fd(4)))
+        init.exit(0)
+    ''')
+    assert c.wait() == 0, c.err
+
+
 BAD = {
     'probe.fd(2)': "probe.fd takes the number of a descriptor, 3 to 1023, not 2",
     'probe.log(5)': "probe.log takes a pattern, not an integer",

@@ -4,12 +4,10 @@
 -- @module moonrise.probe.path
 local file = require "sys.file"
 local probe = require "moonrise.probe"
-local task = require "moonrise.task"
 local watch = require "moonrise.watch"
 
 local M = {}
 
-local FIRST_DELAY, LAST_DELAY = 0.0005, 0.02
 -- What another host does in a folder that it shares with us, no kernel says.
 local LOOK_ANYWAY = 1
 
@@ -34,7 +32,7 @@ local function wait_for_change(run, path, seconds)
     run.folder, run.watch = folder, watch.folder(folder)
     if run.watch then return end -- look again first: it may have come in between
   end
-  if not run.watch then return task.sleep(LAST_DELAY) end
+  if not run.watch then return probe.pause(run) end
   run.watch:wait(math.min(seconds or LOOK_ANYWAY, LOOK_ANYWAY))
 end
 
@@ -42,12 +40,8 @@ end
 -- answer yet, in steps that grow.
 function M.pause_at(path)
   return function(run, seconds)
-    if not file.stat(path, true) then
-      run.delay = nil
-      return wait_for_change(run, path, seconds)
-    end
-    run.delay = math.min((run.delay or FIRST_DELAY / 2) * 2, LAST_DELAY)
-    task.sleep(run.delay)
+    if file.stat(path, true) then return probe.pause(run) end
+    wait_for_change(run, path, seconds)
   end
 end
 
