@@ -36,7 +36,7 @@ local database = init.service {
   ready = probe.notify(), -- a pg_isready that comes too soon is a line in the log each time
   stop = { signal = "INT", grace = cfg.STOP_TIMEOUT }, -- INT: end the sessions, write all back
   reload = { signal = "HUP" },
-  restart = { when = "on-failure", burst = 2, interval = "1min" },
+  restart = { when = "on-failure", burst = 2, interval = "10min" },
 }
 
 local function create_cluster()
