@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from moonrise import BINARY, eventually, needs_root
+from moonrise import BINARY, eventually, needs_root, needs_root
 
 PRELUDE = '''
 local init = require "moonrise"
@@ -115,6 +115,7 @@ def test_the_socket_is_for_those_who_asked(boot):
     assert c.wait() == 0, c.err
 
 
+@needs_root
 @needs_root
 def test_a_service_of_another_user_reaches_it(boot):
     c = boot(PRELUDE + '''
@@ -391,6 +392,7 @@ def test_garbage_changes_nothing(boot):
     assert int(c.err.split("descriptors: ")[1].split()[0]) < 40
 
 
+@needs_root
 @needs_root
 def test_a_forged_sender_is_refused_by_the_kernel_or_counts_for_whom_it_names(boot):
     """Root may name another pid; then that pid's service is meant, as for systemd-notify --pid."""
