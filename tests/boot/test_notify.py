@@ -16,13 +16,19 @@ local probe = require "moonrise.probe"
 
 # A service in Python: `daemon` is systemd's own module, say() sends by hand.
 PYTHON = '''
-import array, os, signal, socket, sys, time
+import array, errno, os, signal, socket, sys, time
 from systemd import daemon
 
 def say(text, fds=()):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        s.sendmsg([text if isinstance(text, bytes) else text.encode()], rights, 0, os.environ["NOTIFY_SOCKET"])
+        while True:
+            try:
+                return s.sendmsg([text if isinstance(text, bytes) else text.encode()], rights, 0, os.environ["NOTIFY_SOCKET"])
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+                time.sleep(0.01)  # a user may have only so many descriptors on their way
 
 def barrier():
     r, w = os.pipe()
