@@ -144,14 +144,13 @@ static enum pump pump(struct relay *r)
 	static char data[sizeof(r->held)];
 	size_t length = r->held_length;
 	ssize_t n = 0;
-	bool full;
+	bool full, empty = false;
 
 	memcpy(data, r->held, length);
 	if (length <= RELAY_LINE_MAX && !r->ended) {
 		n = read(r->source.fd, data + length, READ_MAX);
-		if (n < 0 && errno == EAGAIN)
-			return PUMP_EMPTY;
-		r->ended = n <= 0;
+		empty = n < 0 && errno == EAGAIN; /* but whole lines may be held */
+		r->ended = n <= 0 && !empty;
 	}
 	if (n > 0) {
 		tail_append(r->tail, r->stream, !r->has_read, data + length, (size_t)n);
@@ -161,7 +160,7 @@ static enum pump pump(struct relay *r)
 	size_t done = forward(r, data, length, &full);
 	r->held_length = length - done;
 	memcpy(r->held, data + done, r->held_length);
-	return full ? PUMP_FULL : r->ended ? PUMP_END : PUMP_MORE;
+	return full ? PUMP_FULL : r->ended ? PUMP_END : empty ? PUMP_EMPTY : PUMP_MORE;
 }
 
 /* Up to `reads` of them, until there is no more or nowhere to put it. */
@@ -177,13 +176,6 @@ static enum pump pump_some(struct relay *r, int reads)
 	return pumped;
 }
 
-static void on_readable(struct loop_source *source, uint32_t events)
-{
-	(void)events;
-	pump_some(container_of(source, struct relay, source), 1);
-	output_flush(output_stdout());
-}
-
 static struct relay *next_stalled(void)
 {
 	struct relay *r = stalled_first;
@@ -196,7 +188,7 @@ static struct relay *next_stalled(void)
 
 /* The reader has read: those that stalled go on in the order in which they came,
  * so that none is starved by the others. */
-static void on_room(void)
+static void resume_stalled(void)
 {
 	enum pump pumped = PUMP_MORE;
 	while (stalled_first && pumped != PUMP_FULL) {
@@ -205,7 +197,27 @@ static void on_room(void)
 		if (pumped == PUMP_MORE || pumped == PUMP_EMPTY)
 			(void)loop_add(&r->source, EPOLLIN);
 	}
-	output_flush(output_stdout());
+}
+
+/* When the reader has just taken everything, nothing waits for room, so nobody will
+ * be told of it. */
+static void settle(void)
+{
+	while (output_flush(output_stdout()) && stalled_first)
+		resume_stalled();
+}
+
+static void on_room(void)
+{
+	resume_stalled();
+	settle();
+}
+
+static void on_readable(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	pump_some(container_of(source, struct relay, source), 1);
+	settle();
 }
 
 /* ---- for others */
@@ -276,7 +288,7 @@ static void read_rest(int64_t deadline)
 		if (!r->stalled && r->source.fd >= 0)
 			pump_some(r, LAST_READS);
 	}
-	output_flush(output_stdout());
+	settle();
 	while (stalled_first && loop_time() < deadline)
 		if (loop_turn(deadline) < 0)
 			break;

@@ -135,13 +135,14 @@ local function write_through(self, write)
   end
 end
 
+-- Writing may have waited for the client: look again before waiting for more.
 local function follow(self)
   while true do
     look_around(self)
     for _, reader in pairs(self.readers) do reader.tail:wake(WAKE) end
+    if not oldest(self) then supervisor.changed:wait() end
     catch_up(self)
     self.flush()
-    supervisor.changed:wait()
   end
 end
 
