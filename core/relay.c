@@ -3,7 +3,7 @@
  * the whole lines in it go straight to the output's queue, and the rest, most
  * often the beginning of a line, is held. When the queue has no room, the relay
  * stalls: it leaves the loop and stands in line until the reader has read.
- * All memory for that is part of the relay, so no line is ever lost to malloc. */
+ * All room for that is set aside with the relay, so no line is ever lost to malloc. */
 #include "relay.h"
 
 #include "loop.h"
@@ -16,8 +16,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 
 #define READ_MAX (64 * 1024) /* what a pipe holds */
+#define HELD_MAX (RELAY_LINE_MAX + READ_MAX)
 #define NAME_SIZE 128
 #define LAST_READS 16 /* 1 MiB: the largest pipe that an ordinary user can make */
 
@@ -36,7 +38,7 @@ struct relay {
 	bool has_read;
 
 	size_t held_length;
-	char held[RELAY_LINE_MAX + READ_MAX]; /* last: its pages are touched when needed */
+	char *held; /* HELD_MAX, pages that are there when they are needed */
 };
 
 static struct relay *relays;
@@ -115,6 +117,12 @@ static void stall(struct relay *r)
 	stalled_last = &r->next_stalled;
 }
 
+static void free_relay(struct relay *r)
+{
+	(void)munmap(r->held, HELD_MAX);
+	free(r);
+}
+
 static void destroy(struct relay *r)
 {
 	for (struct relay **p = &relays; *p; p = &(*p)->next) {
@@ -124,7 +132,7 @@ static void destroy(struct relay *r)
 		}
 	}
 	tail_unref(r->tail);
-	free(r);
+	free_relay(r);
 }
 
 static void end(struct relay *r)
@@ -141,7 +149,7 @@ enum pump { PUMP_MORE, PUMP_EMPTY, PUMP_FULL, PUMP_END };
 /* One read, and its lines. */
 static enum pump pump(struct relay *r)
 {
-	static char data[sizeof(r->held)];
+	static char data[HELD_MAX];
 	size_t length = r->held_length;
 	ssize_t n = 0;
 	bool full, empty = false;
@@ -224,10 +232,15 @@ static void on_readable(struct loop_source *source, uint32_t events)
 
 struct relay *relay_new(int fd, const char *name, enum relay_stream stream, struct tail *tail)
 {
-	struct relay *r = malloc(sizeof(*r));
+	struct relay *r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
-	memset(r, 0, offsetof(struct relay, held));
+	r->held = mmap(NULL, HELD_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r->held == MAP_FAILED) {
+		free(r);
+		errno = ENOMEM;
+		return NULL;
+	}
 	r->source = (struct loop_source){ fd, on_readable };
 	r->stream = stream;
 	snprintf(r->name, sizeof(r->name), "%s", name);
@@ -235,7 +248,7 @@ struct relay *relay_new(int fd, const char *name, enum relay_stream stream, stru
 	/* The reading end is ours alone, the flag does not reach the writers. */
 	int error = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : loop_add(&r->source, EPOLLIN);
 	if (error < 0) {
-		free(r);
+		free_relay(r);
 		errno = -error;
 		return NULL;
 	}
