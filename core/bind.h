@@ -73,6 +73,8 @@ void bind_drop_event(void);
 /* Lua's own libraries and require, made safe for PID 1; called once for a state. */
 void bind_safe_install(lua_State *L);
 void bind_require_install(lua_State *L);
+/* host.c stopped it: until the first process runs, or the first wait, nothing is garbage. */
+void bind_start_collector(lua_State *L);
 void bind_forget_bytecode(void);        /* its pages; require gets them back */
 const char *bind_file_error(int error); /* ENOTSUP: it is no regular file */
 

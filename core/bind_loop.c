@@ -53,8 +53,7 @@ static int64_t deadline_in(lua_Number seconds)
 	return ns < (lua_Number)(LOOP_FOREVER - now) ? now + (int64_t)ns : LOOP_FOREVER;
 }
 
-/* host.c stopped it: until the first wait nothing is garbage. */
-static void start_collector(lua_State *L)
+void bind_start_collector(lua_State *L)
 {
 	static bool started;
 
@@ -87,7 +86,7 @@ static int l_wait(lua_State *L)
 	if (!lua_isnoneornil(L, 1))
 		deadline = deadline_in(luaL_checknumber(L, 1));
 	check_main_thread(L);
-	start_collector(L);
+	bind_start_collector(L);
 	bind_forget_bytecode();
 	guard_pause();
 	int r = wait_until(min_time(deadline, host_deadline()));

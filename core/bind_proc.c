@@ -301,6 +301,7 @@ static int l_spawn(lua_State *L)
 	else
 		r = start(&plan, sweep, handle, &error);
 	cred_plan_done(&plan.cred);
+	bind_start_collector(L);
 	return r < 0 ? fail_spawn(L, &error) : 1;
 }
 

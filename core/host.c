@@ -115,7 +115,9 @@ static void run_state(void *data)
 	}
 	lua_atpanic(L, panic);
 	lua_setwarnf(L, bind_host_warn, NULL);
-	lua_gc(L, LUA_GCSTOP); /* sys.loop.wait starts it */
+	/* A half more, not twice as much: what PID 1 has once taken it keeps. */
+	lua_gc(L, LUA_GCINC, 150, 0, 0);
+	lua_gc(L, LUA_GCSTOP); /* bind_start_collector starts it */
 	bind_host_enter(L);
 	lua_pushcfunction(L, add_traceback);
 	lua_pushcfunction(L, run_boot);
