@@ -271,6 +271,7 @@ end
 
 function Condition:broadcast(...)
   local waiting = self.waiting
+  if not next(waiting) then return end
   self.waiting = {}
   for task, ticket in pairs(waiting) do wake(task, ticket, ...) end
 end
