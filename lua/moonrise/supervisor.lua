@@ -75,14 +75,17 @@ local function fire(self, event)
     if self.store then require("moonrise.notify").forget_store(self) end
     if self.sockets or self.acceptor then require("moonrise.sockets").rest(self) end
   end
+  if self.settled then M.tell_settled(self) end
   self.changed:broadcast()
   M.changed:broadcast()
   for dependent in pairs(self.dependents) do dependent:look_around() end
 end
 
+local NONE <const> = {}
+
 -- Call what the script has hung on an event.
 function methods:tell(event, ...)
-  for _, f in ipairs(self.hooks[event] or {}) do
+  for _, f in ipairs(self.hooks[event] or NONE) do
     task.spawn(("on %s of %s"):format(event, self.name), f, self, ...).on_end = function(_, ok, err)
       if not ok and not task.is_cancelled(err) then
         log.line("error", ("on %s of %s: %s"):format(event, self.name, err))
@@ -252,13 +255,40 @@ function M.begin(services)
   end
 end
 
-local SETTLED = { ready = true, failed = true, stopped = true }
+-- true when it is ready, false and why when it won't be; nil as long as that is open.
+local function outcome(self)
+  if self.state == "ready" or self.listening then return true end
+  if self.state == "failed" then return false, self.fault end
+  if self.state == "stopped" and not self.is_restarting then
+    return false, fault.new(STATUS.script, self.name .. " was stopped before it was ready")
+  end
+end
+
+--- Call f(ok, err) in the scheduler when it is ready or won't be; at once if that is so
+-- already. For those who wait for many: they need no task for each.
+function M.on_settled(self, f)
+  self.settled = { f, next = self.settled }
+  M.tell_settled(self)
+end
+
+function M.tell_settled(self)
+  local waiter, ok, err = self.settled, outcome(self)
+  if ok == nil then return end
+  self.settled = nil
+  while waiter do
+    waiter[1](ok, err)
+    waiter = waiter.next
+  end
+end
 
 --- Wait until a service is ready; raises when it fails.
 function M.wait_ready(self)
-  while not SETTLED[self.state] and not self.listening do self.changed:wait() end
-  if self.state == "failed" then error(self.fault, 0) end
-  if self.state == "stopped" then fault.raise(STATUS.script, "%s was stopped before it was ready", self.name) end
+  local ok, err = outcome(self)
+  while ok == nil do
+    self.changed:wait()
+    ok, err = outcome(self)
+  end
+  if not ok then error(err, 0) end
   return self
 end
 

@@ -22,12 +22,22 @@ local function sort_out(word, ...)
   return services, functions
 end
 
+-- The start of a service, to gather() like a task.
+local function start_of(service)
+  local start = { cancel = function() end }
+  supervisor.on_settled(service, function(ok, err)
+    start.done, start.ok, start.results = true, ok, { ok and service or err, n = 1 }
+    if start.on_end then start.on_end() end
+  end)
+  return start
+end
+
 local function side_by_side(word, ...)
   local services, functions = sort_out(word, ...)
   local tasks = {}
   supervisor.begin(services)
   for _, service in ipairs(services) do
-    tasks[#tasks + 1] = task.spawn(service.name, supervisor.wait_ready, service)
+    tasks[#tasks + 1] = start_of(service)
   end
   for i, f in ipairs(functions) do tasks[#tasks + 1] = task.spawn(("%s #%d"):format(word, i), f) end
   return tasks
@@ -43,10 +53,11 @@ local function gather(tasks, is_enough)
   local _ <close> = setmetatable({}, { __close = function() cancel_all(tasks) end })
   local ended, news = {}, task.condition()
   for _, one in ipairs(tasks) do
-    one.on_end = function()
+    local function note()
       ended[#ended + 1] = one
       news:broadcast()
     end
+    if one.done then note() else one.on_end = note end
   end
   for i = 1, #tasks do
     while not ended[i] do news:wait() end
