@@ -7,8 +7,15 @@
  *                          command, TERM to the init's end (ns), PSS (KiB)
  *     pid1 idle INIT...    wake-ups of the init in two seconds of idleness
  *     pid1 run INIT...     until it ends; its standard output is ours
+ *     pid1 many COUNT SIGNAL INIT...    that runs so many of `stay`: exec to the last
+ *                          one's first instruction, SIGNAL to the init's end (ns, -1
+ *                          without a SIGNAL), PSS of the init and of all processes but
+ *                          the commands (KiB)
+ *     pid1 times COUNT INIT...    the first times that are printed in it, as ns after
+ *                          the exec; then it is killed
  *
  * The clock starts right before the exec, so nothing of this program counts. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -87,14 +94,14 @@ static int64_t read_number(FILE *file)
 	return n;
 }
 
-/* A "Name:  123" line of a file of the init's /proc, which is ours as well. */
-static long proc_value(const char *file, const char *name)
+/* A "Name:  123" line of a file in the init's /proc, which is ours as well. */
+static long proc_value(const char *pid, const char *file, const char *name)
 {
 	char path[64], line[256];
 	long value = -1;
 	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/1/%s", file);
+	snprintf(path, sizeof path, "/proc/%s/%s", pid, file);
 	f = fopen(path, "r");
 	if (!f)
 		fail(path);
@@ -103,6 +110,33 @@ static long proc_value(const char *file, const char *name)
 			value = atol(line + strlen(name));
 	fclose(f);
 	return value;
+}
+
+/* Of the init and its helpers: of everything but the commands. */
+static long pss_of_all(void)
+{
+	char path[300], name[32];
+	struct dirent *entry;
+	DIR *dir = opendir("/proc");
+	long sum = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		FILE *f;
+
+		if (atoi(entry->d_name) <= 0)
+			continue;
+		snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+		f = fopen(path, "r");
+		if (!f || !fgets(name, sizeof name, f))
+			strcpy(name, "");
+		if (f)
+			fclose(f);
+		if (strcmp(name, "stay\n"))
+			sum += proc_value(strcpy(path, entry->d_name), "smaps_rollup", "Pss:");
+	}
+	if (dir)
+		closedir(dir);
+	return sum;
 }
 
 static int wait_end(pid_t pid)
@@ -139,7 +173,7 @@ static int measure_start(char **argv)
 
 	child_time = read_number(output);
 	settle(20); /* whatever it still does after the start */
-	pss = proc_value("smaps_rollup", "Pss:");
+	pss = proc_value("1", "smaps_rollup", "Pss:");
 	term_time = now();
 	kill(pid, SIGTERM);
 	wait_end(pid);
@@ -159,11 +193,59 @@ static int measure_idle(char **argv)
 
 	read_number(output);
 	settle(500);
-	before = proc_value("status", "voluntary_ctxt_switches:");
+	before = proc_value("1", "status", "voluntary_ctxt_switches:");
 	settle(2000);
-	printf("%ld\n", proc_value("status", "voluntary_ctxt_switches:") - before);
+	printf("%ld\n", proc_value("1", "status", "voluntary_ctxt_switches:") - before);
 	kill(pid, SIGTERM);
 	return wait_end(pid);
+}
+
+static int64_t read_last(FILE *file, int count)
+{
+	int64_t last = 0;
+
+	while (count-- > 0) {
+		int64_t time = read_number(file);
+
+		last = time > last ? time : last;
+	}
+	return last;
+}
+
+static int measure_many(char **argv)
+{
+	int64_t exec_time, child_time, term_time;
+	int count = atoi(argv[0]), number = atoi(argv[1]);
+	long pss, all;
+	pid_t pid;
+	FILE *output = start_with_output(argv + 2, &pid, &exec_time);
+
+	child_time = read_last(output, count);
+	settle(200);
+	pss = proc_value("1", "smaps_rollup", "Pss:");
+	all = pss_of_all();
+	term_time = now();
+	kill(pid, number ? number : SIGKILL);
+	while (getc(output) != EOF)
+		; /* a full pipe would hold them up */
+	wait_end(pid);
+	printf("%lld %lld %ld %ld\n", (long long)(child_time - exec_time),
+	       number ? (long long)(now() - term_time) : -1, pss, all);
+	return 0;
+}
+
+static int print_times(char **argv)
+{
+	int64_t exec_time;
+	int count = atoi(argv[0]);
+	pid_t pid;
+	FILE *output = start_with_output(argv + 1, &pid, &exec_time);
+
+	while (count-- > 0)
+		printf("%lld\n", (long long)(read_number(output) - exec_time));
+	kill(pid, SIGKILL);
+	wait_end(pid);
+	return 0;
 }
 
 static int run(char **argv)
@@ -178,11 +260,15 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *word;
 		int (*measure)(char **argv);
-	} words[] = { { "start", measure_start }, { "idle", measure_idle }, { "run", run } };
+	} words[] = { { "start", measure_start },
+		      { "idle", measure_idle },
+		      { "run", run },
+		      { "many", measure_many },
+		      { "times", print_times } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof words / sizeof *words; i++)
 		if (!strcmp(argv[1], words[i].word))
 			return words[i].measure(argv + 2);
-	fprintf(stderr, "usage: pid1 start|idle|run INIT [ARG...]\n");
+	fprintf(stderr, "usage: pid1 start|idle|run|many|times [...] INIT [ARG...]\n");
 	return 64;
 }
