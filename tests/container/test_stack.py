@@ -109,7 +109,8 @@ def test_a_clean_stop_and_a_second_boot(start):
     c = start().wait_ready()
     host_key = c.exec("cat", "/data/ssh/ssh_host_ed25519_key.pub", check=True).stdout
     assert c.stop() == 0
-    assert "database system is shut down" in c.log
+    last_words = "httpd: .*shutting down gracefully.*database: .*fast shutdown.*database system is shut down"
+    assert re.search(last_words, c.log, re.DOTALL), "the site before its database"
     c.start()
     c.wait_ready()
     assert c.log.count("initdb: creating subdirectories") == 1
