@@ -183,6 +183,7 @@ demo:
 
 bench: all
 	tests/bench/run
+	tests/bench/services
 
 # ---- what has to be installed; those of BUILD are enough for `make`
 
