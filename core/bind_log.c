@@ -7,7 +7,6 @@
 #include "tail.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #define RELAY_TYPE "sys.log.relay"
@@ -123,20 +122,6 @@ static int l_format(lua_State *L)
 
 /* ---- relays */
 
-/* From here on: there may be thousands, and a low number is what makes a start cheap,
- * see spawn.c. */
-#define SERVICE_FDS 256
-
-static int move_up(int fd)
-{
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, SERVICE_FDS);
-
-	if (moved < 0)
-		return fd;
-	(void)close(fd);
-	return moved;
-}
-
 /* relay(fd, name, stream, tail) -> relay: takes the descriptor over */
 static int l_relay(lua_State *L)
 {
@@ -147,7 +132,7 @@ static int l_relay(lua_State *L)
 	*relay = NULL;
 	luaL_setmetatable(L, RELAY_TYPE);
 
-	int fd = move_up(bind_take_fd(L, 1));
+	int fd = bind_take_fd(L, 1);
 	*relay = relay_new(fd, name, (enum relay_stream)stream, tail);
 	if (!*relay) {
 		int error = errno;

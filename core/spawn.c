@@ -294,42 +294,6 @@ int spawn_become(const struct spawn_plan *plan, struct spawn_error *ret_error)
 	return -ret_error->error;
 }
 
-/* ---- what it does not get of our descriptors is not copied for it, either: copying
- * and closing them all would cost each start the more, the more services there are */
-
-static int highest_source(const struct spawn_plan *plan)
-{
-	int highest = plan->cwd_fd > 2 ? plan->cwd_fd : 2;
-
-	for (int i = 0; i < plan->fd_count; i++)
-		if (plan->fds[i].from > highest)
-			highest = plan->fds[i].from;
-	return highest;
-}
-
-static int copy_fds_up_to(int highest)
-{
-	return (int)syscall(SYS_close_range, (unsigned)highest + 1, ~0U, CLOSE_RANGE_UNSHARE);
-}
-
-/* Old kernels and some sandboxes can't. Here there is nothing to copy, and nothing
- * that high to close. */
-static bool can_share_fds(void)
-{
-	return copy_fds_up_to(INT_MAX) == 0;
-}
-
-static int sharing_child_main(void *data)
-{
-	struct attempt *attempt = data;
-
-	if (copy_fds_up_to(highest_source(attempt->plan)) == 0)
-		return child_main(attempt);
-	attempt->error->stage = "descriptor";
-	attempt->error->error = errno;
-	return 127;
-}
-
 /* ---- the parent */
 
 /* The top of a stack that is mapped once and kept, with a page below it that
@@ -389,9 +353,6 @@ static pid_t clone_child(struct attempt *attempt)
 	mask = signal_block(SIGNAL_ALL);
 	if (attempt->plan->cgroup_fd >= 0)
 		pid = clone_into_cgroup(attempt);
-	if (pid < 0 && !attempt->plan->keep_fds && can_share_fds())
-		pid = clone(sharing_child_main, top, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD,
-			    attempt);
 	if (pid < 0)
 		pid = clone(child_main, top, CLONE_VM | CLONE_VFORK | SIGCHLD, attempt);
 	if (pid < 0)
