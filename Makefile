@@ -124,13 +124,13 @@ $O/libcap.a: $O/ready
 
 # ---- tests: tests/run knows the rings and counts
 
-RINGS = lint unit boot alloc asan valgrind fuzz doc container trixie
+RINGS = lint unit boot alloc asan valgrind fuzz doc crash container trixie
 
 check:
 	tests/run lint unit boot
 
-check-all:
-	tests/run $(RINGS)
+check-all: # of the crash matrix, every seventh point; `make check-crash` tries all
+	CRASH_STEP=7 tests/run $(RINGS)
 
 check-one: all
 	MOONRISE=$(BIN) /usr/bin/python3 -m pytest -q $(T)
@@ -155,6 +155,12 @@ $O/sweep: tests/alloc/sweep.c $O/core.a $O/libcap.a
 		-MMD -MP -o $@ $< $(LIBS)
 
 sweep: $O/sweep
+
+$O/strike: tests/crash/strike.c $O/ready
+	$(call say,LINK,$@)
+	$(CC) $(WARN) -D_GNU_SOURCE -O2 -g -MMD -MP -o $@ $< -lseccomp
+
+strike: $O/strike
 
 # ---- manual, installation
 
@@ -189,7 +195,7 @@ bench: all
 
 BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck dbus-bin dbus-daemon git libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
-	   lua-busted lua-check lua5.4 mandoc procps python3 python3-pexpect python3-pytest \
+	   libseccomp-dev lua-busted lua-check lua5.4 mandoc procps python3 python3-pexpect python3-pytest \
 	   python3-systemd scdoc shellcheck systemd util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap iptables netavark podman runc
 
@@ -211,7 +217,7 @@ distclean:
 	rm -rf build
 
 -include $(wildcard $O/*.d $O/unit/*.d)
-.PHONY: all always check check-all check-one unit sweep doc install dist demo bench deps packages clean \
-	clean-images distclean \
+.PHONY: all always check check-all check-one unit sweep strike doc install dist demo bench deps packages \
+	clean clean-images distclean \
 	$(RINGS:%=check-%)
 .DELETE_ON_ERROR:
