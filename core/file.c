@@ -78,12 +78,13 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-int file_copy_content(int from, int to)
+int file_copy_range(int from, int to, off_t size)
 {
 	char chunk[COPY_CHUNK];
 
-	for (;;) {
-		ssize_t n = read(from, chunk, sizeof(chunk));
+	while (size > 0) {
+		size_t most = size < (off_t)sizeof(chunk) ? (size_t)size : sizeof(chunk);
+		ssize_t n = read(from, chunk, most);
 		int r;
 
 		if (n < 0 && errno == EINTR)
@@ -93,7 +94,14 @@ int file_copy_content(int from, int to)
 		r = write_all(to, chunk, (size_t)n);
 		if (r < 0)
 			return r;
+		size -= n;
 	}
+	return 0;
+}
+
+int file_copy_content(int from, int to)
+{
+	return file_copy_range(from, to, INT64_MAX);
 }
 
 /* ---- reading */
@@ -109,12 +117,9 @@ static int check_regular(int fd)
 	return S_ISREG(st.st_mode) ? 0 : -EOPNOTSUPP;
 }
 
-/* A fifo or a device must neither block us nor become our terminal. */
-#define OPEN_SAFELY (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-
 static int open_regular(const struct place *place, int flags, mode_t mode)
 {
-	auto_close int fd = openat(place->folder, place->name, flags | OPEN_SAFELY, mode);
+	auto_close int fd = openat(place->folder, place->name, flags | FILE_OPEN_SAFELY, mode);
 	int r;
 
 	if (fd < 0)
@@ -138,7 +143,7 @@ int file_open_folder(const char *path)
 
 	if (r < 0)
 		return r;
-	fd = openat(place.folder, place.name, O_RDONLY | O_DIRECTORY | OPEN_SAFELY);
+	fd = openat(place.folder, place.name, O_RDONLY | O_DIRECTORY | FILE_OPEN_SAFELY);
 	return fd < 0 ? -errno : fd;
 }
 

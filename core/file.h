@@ -89,6 +89,12 @@ int file_publish(int folder, const char *temporary, const char *name, bool repla
 /* The folder's names are on disk when it returns; `folder` may be O_PATH. */
 int file_sync_names(int folder);
 
+/* A fifo or a device must neither block us nor become our terminal. */
+#define FILE_OPEN_SAFELY (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* What is left of `from` from where it stands; no more than `size`, which is then
+ * the end where it is missing. */
 int file_copy_content(int from, int to);
+int file_copy_range(int from, int to, off_t size);
 
 #endif
