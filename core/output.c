@@ -30,7 +30,7 @@
 struct output {
 	struct loop_source source; /* its fd is what we write to; -1: not open yet */
 	ssize_t (*write)(int fd, const char *data, size_t size);
-	void (*room)(void);
+	struct output_waiter *first, **last;
 	bool in_loop, waits, gone;
 	size_t start, end; /* what waits in `queue` */
 	char *queue;
@@ -39,8 +39,8 @@ struct output {
 /* Untouched pages cost nothing, and PID 1 never lacks this memory. */
 static char queues[2][OUTPUT_QUEUE_MAX + OUTPUT_RECORD_MAX];
 static struct output outputs[2] = {
-	{ .source.fd = -1, .queue = queues[0] },
-	{ .source.fd = -1, .queue = queues[1] },
+	{ .source.fd = -1, .last = &outputs[0].first, .queue = queues[0] },
+	{ .source.fd = -1, .last = &outputs[1].first, .queue = queues[1] },
 };
 
 /* ---- one write that does not block: bytes or -errno */
@@ -169,14 +169,27 @@ static void write_queue(struct output *o)
 	o->start = o->end = 0;
 }
 
+/* Until one of them waits again. */
+static void resume(struct output *o)
+{
+	bool had_room = true;
+	while (o->first && had_room) {
+		struct output_waiter *waiter = o->first;
+		o->first = waiter->next;
+		if (!o->first)
+			o->last = &o->first;
+		had_room = waiter->room(waiter);
+	}
+}
+
 static void on_writable(struct loop_source *source, uint32_t events)
 {
 	struct output *o = container_of(source, struct output, source);
 	(void)events;
 	o->waits = false;
 	output_flush(o);
-	if (o->room)
-		o->room();
+	resume(o);
+	output_settle(o);
 }
 
 /* Without a loop (before it is there, or where epoll refuses the file) the rest
@@ -204,9 +217,22 @@ bool output_flush(struct output *o)
 	return false;
 }
 
-void output_on_room(struct output *o, void (*room)(void))
+void output_wait(struct output *o, struct output_waiter *waiter)
 {
-	o->room = room;
+	waiter->next = NULL;
+	*o->last = waiter;
+	o->last = &waiter->next;
+}
+
+bool output_has_waiters(const struct output *o)
+{
+	return o->first != NULL;
+}
+
+void output_settle(struct output *o)
+{
+	while (output_flush(o) && o->first)
+		resume(o);
 }
 
 void output_drain(int64_t deadline)

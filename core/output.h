@@ -30,8 +30,21 @@ void output_commit(struct output *output, size_t size);
  * nothing waits any more. */
 bool output_flush(struct output *output);
 
-/* Called from the loop each time that something waiting was written. */
-void output_on_room(struct output *output, void (*room)(void));
+/* Who waits for room. Embed it; `room` gets back to what it stands for with
+ * container_of, and is false when there was not enough, and it waits again. */
+struct output_waiter {
+	bool (*room)(struct output_waiter *waiter);
+	struct output_waiter *next;
+};
+
+/* Calls `room` from the loop when something was written; of several in the order in
+ * which they came, so that none is starved by the others. */
+void output_wait(struct output *output, struct output_waiter *waiter);
+bool output_has_waiters(const struct output *output);
+
+/* As output_flush; and whoever waits goes on, since nobody would tell them when the
+ * reader has just taken everything. */
+void output_settle(struct output *output);
 
 /* Turns the loop until nothing waits in either, or `deadline` has come. */
 void output_drain(int64_t deadline);

@@ -26,7 +26,7 @@
 struct relay {
 	struct loop_source source;
 	struct relay *next; /* all of them */
-	struct relay *next_stalled;
+	struct output_waiter waiter;
 	char name[NAME_SIZE];
 	enum relay_stream stream;
 	bool stalled, ended, released;
@@ -42,7 +42,6 @@ struct relay {
 };
 
 static struct relay *relays;
-static struct relay *stalled_first, **stalled_last = &stalled_first;
 static enum record_format format;
 
 const char *const relay_stream_names[] = { "stdout", "stderr", NULL };
@@ -112,9 +111,7 @@ static void stall(struct relay *r)
 {
 	loop_remove(&r->source);
 	r->stalled = true;
-	r->next_stalled = NULL;
-	*stalled_last = r;
-	stalled_last = &r->next_stalled;
+	output_wait(output_stdout(), &r->waiter);
 }
 
 static void free_relay(struct relay *r)
@@ -184,48 +181,22 @@ static enum pump pump_some(struct relay *r, int reads)
 	return pumped;
 }
 
-static struct relay *next_stalled(void)
+/* The reader has read. */
+static bool on_room(struct output_waiter *waiter)
 {
-	struct relay *r = stalled_first;
-	stalled_first = r->next_stalled;
-	if (!stalled_first)
-		stalled_last = &stalled_first;
+	struct relay *r = container_of(waiter, struct relay, waiter);
 	r->stalled = false;
-	return r;
-}
-
-/* The reader has read: those that stalled go on in the order in which they came,
- * so that none is starved by the others. */
-static void resume_stalled(void)
-{
-	enum pump pumped = PUMP_MORE;
-	while (stalled_first && pumped != PUMP_FULL) {
-		struct relay *r = next_stalled();
-		pumped = pump_some(r, 1);
-		if (pumped == PUMP_MORE || pumped == PUMP_EMPTY)
-			(void)loop_add(&r->source, EPOLLIN);
-	}
-}
-
-/* When the reader has just taken everything, nothing waits for room, so nobody will
- * be told of it. */
-static void settle(void)
-{
-	while (output_flush(output_stdout()) && stalled_first)
-		resume_stalled();
-}
-
-static void on_room(void)
-{
-	resume_stalled();
-	settle();
+	enum pump pumped = pump_some(r, 1);
+	if (pumped == PUMP_MORE || pumped == PUMP_EMPTY)
+		(void)loop_add(&r->source, EPOLLIN);
+	return pumped != PUMP_FULL;
 }
 
 static void on_readable(struct loop_source *source, uint32_t events)
 {
 	(void)events;
 	pump_some(container_of(source, struct relay, source), 1);
-	settle();
+	output_settle(output_stdout());
 }
 
 /* ---- for others */
@@ -242,6 +213,7 @@ struct relay *relay_new(int fd, const char *name, enum relay_stream stream, stru
 		return NULL;
 	}
 	r->source = (struct loop_source){ fd, on_readable };
+	r->waiter.room = on_room;
 	r->stream = stream;
 	snprintf(r->name, sizeof(r->name), "%s", name);
 
@@ -257,7 +229,6 @@ struct relay *relay_new(int fd, const char *name, enum relay_stream stream, stru
 	r->next = relays;
 	relays = r;
 	format = record_format_from(getenv("MOONRISE_LOG"));
-	output_on_room(output_stdout(), on_room);
 	return r;
 }
 
@@ -301,8 +272,8 @@ static void read_rest(int64_t deadline)
 		if (!r->stalled && r->source.fd >= 0)
 			pump_some(r, LAST_READS);
 	}
-	settle();
-	while (stalled_first && loop_time() < deadline)
+	output_settle(output_stdout());
+	while (output_has_waiters(output_stdout()) && loop_time() < deadline)
 		if (loop_turn(deadline) < 0)
 			break;
 }
