@@ -37,6 +37,17 @@ int log_level_number(const char *name)
 	return -EINVAL;
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+/* 0 to 3 are all that is worse than a warning. */
+enum log_level log_level_of_syslog(unsigned priority)
+{
+	return priority <= 3 ? LEVEL_ERROR : (enum log_level)(LEVEL_ERROR + priority - 3);
+}
+
 void log_set_level(enum log_level level)
 {
 	level_limit = level;
@@ -52,6 +63,13 @@ static void read_environment(void)
 	format = record_format_from(getenv("MOONRISE_LOG"));
 	if (format == RECORD_PLAIN)
 		format = RECORD_PREFIX; /* our own lines always say whose they are */
+}
+
+bool log_is_said(enum log_level level)
+{
+	if (level_limit == UNSET)
+		read_environment();
+	return (int)level <= level_limit;
 }
 
 static bool put(struct output *out, enum log_level level, const char *text, size_t length)
@@ -90,9 +108,7 @@ static size_t copy_clean(char *dst, const char *text, size_t length)
 void log_line(enum log_level level, const char *text, size_t length)
 {
 	char clean[TEXT_MAX];
-	if (level_limit == UNSET)
-		read_environment();
-	if ((int)level > level_limit)
+	if (!log_is_said(level))
 		return;
 
 	struct output *out = output_stderr();

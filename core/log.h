@@ -4,6 +4,7 @@
 #ifndef MOONRISE_LOG_H
 #define MOONRISE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum log_level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_NOTICE, LEVEL_INFO, LEVEL_DEBUG };
@@ -15,6 +16,11 @@ void log_program(const char *name);
  * less urgent than $MOONRISE_LOG_LEVEL (default: info) is not said. */
 int log_level_number(const char *name);
 void log_set_level(enum log_level level);
+bool log_is_said(enum log_level level);
+const char *log_level_name(enum log_level level);
+
+/* What syslog(3) calls it, 0 (LOG_EMERG) to 7 (LOG_DEBUG). */
+enum log_level log_level_of_syslog(unsigned priority);
 
 /* Text of several lines comes out as several lines. */
 void log_line(enum log_level level, const char *text, size_t length);
