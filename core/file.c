@@ -63,16 +63,18 @@ int file_sync_names(int folder)
 	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
+int file_write_all(int fd, const void *data, size_t size)
 {
+	const char *at = data;
+
 	while (size > 0) {
-		ssize_t n = write(fd, data, size);
+		ssize_t n = write(fd, at, size);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		at += n;
 		size -= (size_t)n;
 	}
 	return 0;
@@ -91,7 +93,7 @@ int file_copy_range(int from, int to, off_t size)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
-		r = write_all(to, chunk, (size_t)n);
+		r = file_write_all(to, chunk, (size_t)n);
 		if (r < 0)
 			return r;
 		size -= n;
@@ -117,15 +119,25 @@ static int check_regular(int fd)
 	return S_ISREG(st.st_mode) ? 0 : -EOPNOTSUPP;
 }
 
-static int open_regular(const struct place *place, int flags, mode_t mode)
+static int open_at(int folder, const char *name, int flags, mode_t mode)
 {
-	auto_close int fd = openat(place->folder, place->name, flags | FILE_OPEN_SAFELY, mode);
+	auto_close int fd = openat(folder, name, flags | FILE_OPEN_SAFELY, mode);
 	int r;
 
 	if (fd < 0)
 		return errno == ENXIO ? -EOPNOTSUPP : -errno;
 	r = check_regular(fd);
 	return r < 0 ? r : keep_fd(&fd);
+}
+
+static int open_regular(const struct place *place, int flags, mode_t mode)
+{
+	return open_at(place->folder, place->name, flags, mode);
+}
+
+int file_open_at(int folder, const char *name)
+{
+	return open_at(folder, name, O_RDONLY, 0);
 }
 
 int file_open(const char *path)
@@ -196,7 +208,7 @@ struct content {
 static int fill(int fd, const struct content *content)
 {
 	if (content->fd < 0)
-		return write_all(fd, content->data, content->size);
+		return file_write_all(fd, content->data, content->size);
 	if (lseek(content->fd, 0, SEEK_SET) < 0)
 		return -errno;
 	return file_copy_content(content->fd, fd);
@@ -358,7 +370,7 @@ void file_unwatch(int watcher, int number)
 static int append_and_sync(int fd, const void *data, size_t size)
 {
 	off_t old = lseek(fd, 0, SEEK_END);
-	int r = write_all(fd, data, size);
+	int r = file_write_all(fd, data, size);
 
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;

@@ -97,4 +97,9 @@ int file_sync_names(int folder);
 int file_copy_content(int from, int to);
 int file_copy_range(int from, int to, off_t size);
 
+int file_write_all(int fd, const void *data, size_t size);
+
+/* As file_open, by a name in a folder; a link is refused. */
+int file_open_at(int folder, const char *name);
+
 #endif

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int push_name(struct tree_path *path, const char *name)
@@ -41,8 +42,8 @@ int tree_open_folder(int folder, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-int tree_each(int folder, struct tree_path *path, int (*entry)(void *context, const char *name),
-	      void *context)
+/* Call `entry` for each name as readdir gives them. */
+static int read_names(int folder, int (*entry)(void *context, const char *name), void *context)
 {
 	auto_close int fd = tree_open_folder(folder, ".");
 	__attribute__((cleanup(cleanup_closedir))) DIR *dir = NULL;
@@ -61,14 +62,94 @@ int tree_each(int folder, struct tree_path *path, int (*entry)(void *context, co
 		found = readdir(dir);
 		if (!found)
 			return -errno;
-		if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
-			continue;
-		r = push_name(path, found->d_name);
-		if (r == 0)
+		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
 			r = entry(context, found->d_name);
-		if (r == 0)
-			pop_name(path);
 	}
+	return r;
+}
+
+struct visitor {
+	struct tree_path *path;
+	int (*entry)(void *context, const char *name);
+	void *context;
+};
+
+static int visit(void *context, const char *name)
+{
+	const struct visitor *visitor = context;
+	int r = push_name(visitor->path, name);
+
+	if (r == 0)
+		r = visitor->entry(visitor->context, name);
+	if (r == 0)
+		pop_name(visitor->path);
+	return r;
+}
+
+int tree_each(int folder, struct tree_path *path, int (*entry)(void *context, const char *name),
+	      void *context)
+{
+	struct visitor visitor = { path, entry, context };
+
+	return read_names(folder, visit, &visitor);
+}
+
+struct names {
+	char *text; /* one after the other, each with its NUL */
+	size_t length, capacity, count;
+};
+
+static int keep_name(void *context, const char *name)
+{
+	struct names *names = context;
+	size_t size = strlen(name) + 1;
+
+	if (names->length + size > names->capacity) {
+		size_t capacity = 2 * names->capacity + 4096;
+		char *text = realloc(names->text, capacity);
+
+		if (!text)
+			return -ENOMEM;
+		names->text = text;
+		names->capacity = capacity;
+	}
+	memcpy(names->text + names->length, name, size);
+	names->length += size;
+	names->count++;
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int visit_sorted(const struct names *names, struct visitor *visitor)
+{
+	auto_free char **sorted = malloc((names->count + 1) * sizeof(*sorted));
+	char *name = names->text;
+	int r = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < names->count; i++, name += strlen(name) + 1)
+		sorted[i] = name;
+	qsort(sorted, names->count, sizeof(*sorted), compare_names);
+	for (size_t i = 0; r == 0 && i < names->count; i++)
+		r = visit(visitor, sorted[i]);
+	return r;
+}
+
+int tree_each_sorted(int folder, struct tree_path *path,
+		     int (*entry)(void *context, const char *name), void *context)
+{
+	struct visitor visitor = { path, entry, context };
+	struct names names = { 0 };
+	int r = read_names(folder, keep_name, &names);
+
+	if (r == 0)
+		r = visit_sorted(&names, &visitor);
+	free(names.text);
 	return r;
 }
 

@@ -15,6 +15,10 @@ struct tree_path {
 int tree_each(int folder, struct tree_path *path, int (*entry)(void *context, const char *name),
 	      void *context);
 
+/* The same, sorted by bytes: all names of the folder are kept in memory for it. */
+int tree_each_sorted(int folder, struct tree_path *path,
+		     int (*entry)(void *context, const char *name), void *context);
+
 /* For reading, and never through a link: a descriptor or -errno. */
 int tree_open_folder(int folder, const char *name);
 

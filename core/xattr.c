@@ -110,7 +110,7 @@ int xattr_each(int folder, const char *name,
 {
 	struct source source;
 	int r = open_source(folder, name, &source);
-	auto_close int fd = r < 0 ? -1 : source.fd;
+	__attribute__((unused)) auto_close int fd = r < 0 ? -1 : source.fd; /* closes it */
 	ssize_t size = r < 0 ? r : list(&source, NULL, 0);
 
 	if (size == 0 || size == -ENOTSUP)
