@@ -12,13 +12,12 @@
 #define RELAY_TYPE "sys.log.relay"
 #define TAIL_TYPE "sys.log.tail"
 
-static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
-
 /* line(level, text) */
 static int l_line(lua_State *L)
 {
 	size_t length;
-	int level = luaL_checkoption(L, 1, NULL, levels);
+	int level = log_level_number(luaL_checkstring(L, 1));
+	luaL_argcheck(L, level >= 0, 1, "no level");
 	const char *text = luaL_checklstring(L, 2, &length);
 	log_line((enum log_level)level, text, length);
 	return 0;
@@ -80,7 +79,7 @@ static int l_tail_read(lua_State *L)
 	add_chunk(&buffer, &chunk);
 	luaL_pushresult(&buffer);
 	lua_pushinteger(L, (lua_Integer)position);
-	lua_pushstring(L, relay_stream_names[chunk.stream]);
+	lua_pushstring(L, speaker_stream_names[chunk.stream]);
 	lua_pushboolean(L, chunk.is_first);
 	lua_pushboolean(L, chunk.is_cut);
 	return 5;
@@ -106,12 +105,13 @@ static int l_tail_close(lua_State *L)
 	return 0;
 }
 
-/* format(time, name, stream, text) -> a line of JSON, as MOONRISE_LOG=json has it */
+/* format(time, name, stream, text, level) -> a line of JSON, as MOONRISE_LOG=json has it */
 static int l_format(lua_State *L)
 {
 	struct record record = { .time = luaL_checkinteger(L, 1),
 				 .name = luaL_checkstring(L, 2),
-				 .stream = luaL_checkstring(L, 3) };
+				 .stream = luaL_checkstring(L, 3),
+				 .level = luaL_optstring(L, 5, NULL) };
 	luaL_Buffer buffer;
 
 	record.text = luaL_checklstring(L, 4, &record.length);
@@ -120,20 +120,32 @@ static int l_format(lua_State *L)
 	return 1;
 }
 
+/* level(line) -> line without the "<4>" that it begins with, the level's name or nil */
+static int l_level(lua_State *L)
+{
+	size_t length;
+	const char *text = luaL_checklstring(L, 1, &length);
+	enum log_level level = speaker_take_level(&text, &length);
+
+	lua_pushlstring(L, text, length);
+	lua_pushstring(L, log_level_name(level));
+	return 2;
+}
+
 /* ---- relays */
 
 /* relay(fd, name, stream, tail) -> relay: takes the descriptor over */
 static int l_relay(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 2);
-	int stream = luaL_checkoption(L, 3, NULL, relay_stream_names);
+	int stream = luaL_checkoption(L, 3, NULL, speaker_stream_names);
 	struct tail *tail = check_tail(L, 4);
 	struct relay **relay = lua_newuserdatauv(L, sizeof(struct relay *), 0);
 	*relay = NULL;
 	luaL_setmetatable(L, RELAY_TYPE);
 
 	int fd = bind_take_fd(L, 1);
-	*relay = relay_new(fd, name, (enum relay_stream)stream, tail);
+	*relay = relay_new(fd, name, (enum speaker_stream)stream, tail);
 	if (!*relay) {
 		int error = errno;
 		close(fd);
@@ -218,7 +230,7 @@ static const luaL_Reg tail_methods[] = {
 
 static const luaL_Reg functions[] = {
 	{ "line", l_line },     { "relay", l_relay }, { "tail", l_tail },
-	{ "format", l_format }, { NULL, NULL },
+	{ "format", l_format }, { "level", l_level }, { NULL, NULL },
 };
 
 int bind_open_log(lua_State *L)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define TEXT_MAX 8192 /* of one message; a longer one is cut */
-#define UNSET (-1)
+#define UNSET (-2)
 
 static const char *const level_names[] = {
 	[LEVEL_ERROR] = "error", [LEVEL_WARNING] = "warning", [LEVEL_NOTICE] = "notice",
@@ -39,13 +39,20 @@ int log_level_number(const char *name)
 
 const char *log_level_name(enum log_level level)
 {
-	return level_names[level];
+	return level == LEVEL_NONE ? NULL : level_names[level];
 }
 
 /* 0 to 3 are all that is worse than a warning. */
 enum log_level log_level_of_syslog(unsigned priority)
 {
 	return priority <= 3 ? LEVEL_ERROR : (enum log_level)(LEVEL_ERROR + priority - 3);
+}
+
+enum log_level log_level_of_services(void)
+{
+	const char *name = getenv("MOONRISE_LOG_LEVEL");
+	int level = name ? log_level_number(name) : -EINVAL;
+	return level < 0 ? LEVEL_DEBUG : (enum log_level)level;
 }
 
 void log_set_level(enum log_level level)

@@ -224,23 +224,24 @@ void output_wait(struct output *o, struct output_waiter *waiter)
 	o->last = &waiter->next;
 }
 
-bool output_has_waiters(const struct output *o)
-{
-	return o->first != NULL;
-}
-
 void output_settle(struct output *o)
 {
 	while (output_flush(o) && o->first)
 		resume(o);
 }
 
+static void drain(struct output *o, int64_t deadline)
+{
+	while (o->source.fd >= 0) {
+		output_settle(o);
+		bool is_idle = o->start == o->end && !o->first;
+		if (is_idle || !o->waits || loop_time() >= deadline || loop_turn(deadline) < 0)
+			break;
+	}
+}
+
 void output_drain(int64_t deadline)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
-		struct output *o = &outputs[i];
-		while (o->source.fd >= 0 && !output_flush(o) && o->waits && loop_time() < deadline)
-			if (loop_turn(deadline) < 0)
-				break;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
+		drain(&outputs[i], deadline);
 }

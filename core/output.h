@@ -40,13 +40,12 @@ struct output_waiter {
 /* Calls `room` from the loop when something was written; of several in the order in
  * which they came, so that none is starved by the others. */
 void output_wait(struct output *output, struct output_waiter *waiter);
-bool output_has_waiters(const struct output *output);
 
 /* As output_flush; and whoever waits goes on, since nobody would tell them when the
  * reader has just taken everything. */
 void output_settle(struct output *output);
 
-/* Turns the loop until nothing waits in either, or `deadline` has come. */
+/* Turns the loop until nothing waits in any, nor for room, or `deadline` has come. */
 void output_drain(int64_t deadline);
 
 #endif

@@ -8,8 +8,7 @@
 
 #include "loop.h"
 #include "output.h"
-#include "record.h"
-#include "tail.h"
+#include "speaker.h"
 #include "util.h"
 
 #include <errno.h>
@@ -19,22 +18,17 @@
 #include <sys/mman.h>
 
 #define READ_MAX (64 * 1024) /* what a pipe holds */
-#define HELD_MAX (RELAY_LINE_MAX + READ_MAX)
-#define NAME_SIZE 128
+#define HELD_MAX (SPEAKER_LINE_MAX + READ_MAX)
 #define LAST_READS 16 /* 1 MiB: the largest pipe that an ordinary user can make */
 
 struct relay {
 	struct loop_source source;
-	struct relay *next; /* all of them */
 	struct output_waiter waiter;
-	char name[NAME_SIZE];
-	enum relay_stream stream;
+	struct relay *next; /* all of them */
+	struct speaker speaker;
 	bool stalled, ended, released;
-	void (*on_line)(unsigned id, const char *text, size_t length);
-	unsigned watch;
 
-	struct tail *tail;
-	uint64_t tail_start; /* where ours begins in it */
+	uint64_t tail_start; /* where ours begins in the speaker's tail */
 	bool has_read;
 
 	size_t held_length;
@@ -42,68 +36,6 @@ struct relay {
 };
 
 static struct relay *relays;
-static enum record_format format;
-
-const char *const relay_stream_names[] = { "stdout", "stderr", NULL };
-
-/* ---- lines */
-
-/* How much of a line that is too long is cut off: not in the middle of a
- * character, if it is UTF-8. */
-static size_t piece_length(const char *data)
-{
-	size_t length = RELAY_LINE_MAX;
-	while (length > RELAY_LINE_MAX - 4 && (data[length] & 0xc0) == 0x80)
-		length--;
-	return (data[length] & 0xc0) == 0x80 ? RELAY_LINE_MAX : length;
-}
-
-static bool put(struct relay *r, const char *text, size_t length, bool partial)
-{
-	struct record record = { .name = r->name,
-				 .stream = relay_stream_names[r->stream],
-				 .text = text,
-				 .length = length,
-				 .partial = partial };
-	struct output *out = output_stdout();
-	size_t room = record_room(format, &record);
-	char *dst = output_reserve(out, room);
-	if (!dst) {
-		output_flush(out);
-		dst = output_reserve(out, room);
-	}
-	if (dst)
-		output_commit(out, record_write(format, &record, dst));
-	return dst != NULL;
-}
-
-/* Forwards the whole lines in `data`: how many bytes of it are done with. Stops
- * where the output has no room, and says so. */
-static size_t forward(struct relay *r, const char *data, size_t length, bool *ret_full)
-{
-	size_t done = 0;
-	*ret_full = false;
-	while (done < length) {
-		const char *line = data + done;
-		size_t left = length - done,
-		       window = left < RELAY_LINE_MAX + 1 ? left : RELAY_LINE_MAX + 1;
-		const char *newline = memchr(line, '\n', window);
-		size_t size = newline ? (size_t)(newline - line) : left;
-		bool partial = size > RELAY_LINE_MAX;
-		if (partial)
-			size = piece_length(line);
-		else if (!newline && !r->ended)
-			break;
-		if (!put(r, line, size, partial)) {
-			*ret_full = true;
-			break;
-		}
-		if (r->on_line)
-			r->on_line(r->watch, line, size);
-		done += size + (newline != NULL);
-	}
-	return done;
-}
 
 /* ---- the pipe */
 
@@ -111,7 +43,7 @@ static void stall(struct relay *r)
 {
 	loop_remove(&r->source);
 	r->stalled = true;
-	output_wait(output_stdout(), &r->waiter);
+	output_wait(r->speaker.output, &r->waiter);
 }
 
 static void free_relay(struct relay *r)
@@ -128,7 +60,7 @@ static void destroy(struct relay *r)
 			break;
 		}
 	}
-	tail_unref(r->tail);
+	speaker_done(&r->speaker);
 	free_relay(r);
 }
 
@@ -152,17 +84,18 @@ static enum pump pump(struct relay *r)
 	bool full, empty = false;
 
 	memcpy(data, r->held, length);
-	if (length <= RELAY_LINE_MAX && !r->ended) {
+	if (length <= SPEAKER_LINE_MAX && !r->ended) {
 		n = read(r->source.fd, data + length, READ_MAX);
 		empty = n < 0 && errno == EAGAIN; /* but whole lines may be held */
 		r->ended = n <= 0 && !empty;
 	}
 	if (n > 0) {
-		tail_append(r->tail, r->stream, !r->has_read, data + length, (size_t)n);
+		tail_append(r->speaker.tail, r->speaker.stream, !r->has_read, data + length,
+			    (size_t)n);
 		r->has_read = true;
 		length += (size_t)n;
 	}
-	size_t done = forward(r, data, length, &full);
+	size_t done = speaker_say(&r->speaker, data, length, r->ended, &full);
 	r->held_length = length - done;
 	memcpy(r->held, data + done, r->held_length);
 	return full ? PUMP_FULL : r->ended ? PUMP_END : empty ? PUMP_EMPTY : PUMP_MORE;
@@ -194,14 +127,16 @@ static bool on_room(struct output_waiter *waiter)
 
 static void on_readable(struct loop_source *source, uint32_t events)
 {
+	struct relay *r = container_of(source, struct relay, source);
+	struct output *out = r->speaker.output;
 	(void)events;
-	pump_some(container_of(source, struct relay, source), 1);
-	output_settle(output_stdout());
+	pump_some(r, 1);
+	output_settle(out);
 }
 
 /* ---- for others */
 
-struct relay *relay_new(int fd, const char *name, enum relay_stream stream, struct tail *tail)
+struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, struct tail *tail)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	if (!r)
@@ -214,8 +149,6 @@ struct relay *relay_new(int fd, const char *name, enum relay_stream stream, stru
 	}
 	r->source = (struct loop_source){ fd, on_readable };
 	r->waiter.room = on_room;
-	r->stream = stream;
-	snprintf(r->name, sizeof(r->name), "%s", name);
 
 	/* The reading end is ours alone, the flag does not reach the writers. */
 	int error = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : loop_add(&r->source, EPOLLIN);
@@ -224,27 +157,26 @@ struct relay *relay_new(int fd, const char *name, enum relay_stream stream, stru
 		errno = -error;
 		return NULL;
 	}
-	r->tail = tail_ref(tail);
+	speaker_init(&r->speaker, name, stream, tail);
 	r->tail_start = tail_end(tail);
 	r->next = relays;
 	relays = r;
-	format = record_format_from(getenv("MOONRISE_LOG"));
 	return r;
 }
 
 void relay_watch(struct relay *r, void (*line)(unsigned id, const char *text, size_t length),
 		 unsigned id)
 {
-	r->on_line = line;
-	r->watch = id;
+	r->speaker.on_line = line;
+	r->speaker.watch = id;
 }
 
 bool relay_tail_next(const struct relay *r, uint64_t *position, struct tail_chunk *ret_chunk)
 {
 	if (*position < r->tail_start)
 		*position = r->tail_start;
-	while (tail_next(r->tail, position, ret_chunk))
-		if (ret_chunk->stream == (int)r->stream)
+	while (tail_next(r->speaker.tail, position, ret_chunk))
+		if (ret_chunk->stream == (int)r->speaker.stream)
 			return true;
 	return false;
 }
@@ -263,29 +195,23 @@ void relay_release(struct relay *r)
 		destroy(r);
 }
 
-/* What is in the pipes now; not to their ends, which may never come when a
- * process that is not ours has one of them. */
-static void read_rest(int64_t deadline)
+static void pump_all(int reads)
 {
 	for (struct relay *r = relays, *next; r; r = next) {
 		next = r->next;
 		if (!r->stalled && r->source.fd >= 0)
-			pump_some(r, LAST_READS);
+			pump_some(r, reads);
 	}
-	output_settle(output_stdout());
-	while (output_has_waiters(output_stdout()) && loop_time() < deadline)
-		if (loop_turn(deadline) < 0)
-			break;
 }
 
+/* What is in the pipes now; not to their ends, which may never come when a
+ * process that is not ours has one of them. */
 void relay_flush(int64_t deadline)
 {
-	read_rest(deadline);
-	for (struct relay *r = relays, *next; r; r = next) {
-		next = r->next;
+	pump_all(LAST_READS);
+	output_drain(deadline);
+	for (struct relay *r = relays; r; r = r->next)
 		r->ended = true; /* lines without an end */
-		if (!r->stalled && r->source.fd >= 0)
-			pump_some(r, 1);
-	}
+	pump_all(1);
 	output_drain(deadline);
 }

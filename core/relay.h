@@ -5,22 +5,19 @@
 #ifndef MOONRISE_RELAY_H
 #define MOONRISE_RELAY_H
 
+#include "speaker.h"
 #include "tail.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define RELAY_LINE_MAX (16 * 1024) /* a longer line is split, and the pieces marked */
-
 struct relay;
-enum relay_stream { RELAY_STDOUT, RELAY_STDERR };
-extern const char *const relay_stream_names[]; /* NULL at the end */
 
 /* Takes the pipe's reading end over, which must be non-blocking. NULL when there
  * is no memory or no room in the loop (errno); the descriptor is still the
  * caller's then. What comes is also kept in `tail`. */
-struct relay *relay_new(int fd, const char *name, enum relay_stream stream, struct tail *tail);
+struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, struct tail *tail);
 
 /* The owner lets go. What still comes through the pipe is forwarded all the
  * same; the relay frees itself at the end of it. NULL is fine. */

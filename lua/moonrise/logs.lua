@@ -25,8 +25,15 @@ function formats.text(_, name, _, line) return name .. ": " .. line .. "\n" end
 
 formats.json = log.format
 
-local function emit(self, reader, stream, line)
-  self.put(self.format(reader.time, reader.name, stream, line))
+-- A line or, with is_piece, the beginning of a longer one: what follows has its level.
+local function emit(self, reader, stream, line, is_piece)
+  local begun = reader.begun[stream]
+  if not begun then
+    begun = {}
+    line, begun.level = log.level(line)
+  end
+  self.put(self.format(reader.time, reader.name, stream, line, begun.level))
+  reader.begun[stream] = is_piece and begun or nil
 end
 
 -- The line that has begun on a stream is over, although its end has not come.
@@ -34,6 +41,7 @@ local function finish_line(self, reader, stream)
   local line = reader.pending[stream]
   reader.pending[stream] = nil
   if line then emit(self, reader, stream, line) end
+  reader.begun[stream] = nil
 end
 
 -- What is left of a piece whose beginning is lost, from the next line on.
@@ -52,7 +60,7 @@ local function split(self, reader, stream, text)
     local newline = text:find("\n", from, true)
     local last = math.min((newline or #text + 1) - 1, from + LINE_MAX - 1)
     if not newline and last - from + 1 < LINE_MAX then break end
-    emit(self, reader, stream, text:sub(from, last))
+    emit(self, reader, stream, text:sub(from, last), newline ~= last + 1)
     from = last + (newline == last + 1 and 2 or 1)
   end
   reader.pending[stream] = from <= #text and text:sub(from) or nil
@@ -73,7 +81,7 @@ end
 local function look_around(self)
   for _, service in ipairs(self.services) do
     if service.tail and not self.readers[service] then
-      self.readers[service] = { name = service.name, tail = service.tail, position = 0, pending = {},
+      self.readers[service] = { name = service.name, tail = service.tail, position = 0, pending = {}, begun = {},
         limit = not self.is_following and service.tail:finish() or math.huge }
     end
   end

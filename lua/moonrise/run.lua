@@ -1,5 +1,6 @@
 --- Commands run to completion: init.run, and what else waits for a command's end.
 -- @module moonrise.run
+local log = require "sys.log"
 local loop = require "sys.loop"
 local proc = require "sys.proc"
 local host = require "sys.host"
@@ -53,7 +54,7 @@ end
 local function last_lines(text)
   local lines = {}
   for line in text:gmatch("[^\n]+") do
-    lines[#lines + 1] = line
+    lines[#lines + 1] = log.level(line)
     if #lines > 5 then table.remove(lines, 1) end
   end
   return #lines > 0 and ":\n  " .. table.concat(lines, "\n  ") or ""

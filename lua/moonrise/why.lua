@@ -1,6 +1,7 @@
 --- Why a service is what it is: what it waits for, or how it ended, in one line, and
 -- the last that it said.
 -- @module moonrise.why
+local log = require "sys.log"
 local loop = require "sys.loop"
 local time = require("moonrise.status").time
 
@@ -60,7 +61,7 @@ function M.output(service)
   for _, stream in ipairs { "stderr", "stdout" } do
     local lines = {}
     for line in (relays[stream] and relays[stream]:tail() or ""):gmatch("[^\n]+") do
-      lines[#lines + 1] = "  " .. line .. "\n"
+      lines[#lines + 1] = "  " .. log.level(line) .. "\n"
     end
     if lines[1] then return table.concat(lines, "", math.max(1, #lines - LINES + 1)) end
   end

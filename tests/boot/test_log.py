@@ -56,6 +56,29 @@ def test_levels(boot, level, said):
     assert "".join(line[15] for line in c.err.splitlines() if line.startswith("moonrise: said ")) == said
 
 
+SAYS_LEVELS = """
+    local init = require "moonrise"
+    init.run { sh = "printf '<3>bad\\n<4>look\\nplain\\n<7>detail\\n'", name = "one" }
+    init.exit()
+"""
+
+
+@pytest.mark.parametrize("level, said", [(None, ["bad", "look", "plain", "detail"]), ("debug", ["bad", "look", "plain", "detail"]),
+                                         ("info", ["bad", "look", "plain"]), ("warning", ["bad", "look"]), ("error", ["bad"])])
+def test_levels_of_services(boot, level, said):
+    c = boot(SAYS_LEVELS, env={"MOONRISE_LOG_LEVEL": level} if level else None)
+    assert c.wait() == 0
+    assert c.out == "".join(f"one: {line}\n" for line in said)
+
+
+def test_levels_of_services_in_json(boot):
+    c = boot(SAYS_LEVELS, env={"MOONRISE_LOG": "json"})
+    assert c.wait() == 0
+    lines = [json.loads(line) for line in c.out.splitlines()]
+    assert [(line["message"], line.get("level")) for line in lines] == [
+        ("bad", "error"), ("look", "warning"), ("plain", None), ("detail", "debug")]
+
+
 def test_no_line_is_lost_at_the_end(boot):
     c = boot(WRITER.replace("essential = false", ""))
     assert c.wait() == 0

@@ -72,6 +72,21 @@ def test_json(two):
     assert sorted(line["time"] for line in lines) == [line["time"] for line in lines]
 
 
+def test_levels(boot):
+    """The ring has what was written; what is hidden in the container's output is shown here."""
+    c = boot("""
+        local init = require "moonrise"
+        init.start { sh = [[printf '<3>'; head -c 16381 /dev/zero | tr '\\0' x; printf '<7>y\\n<4>look\\nplain\\n'; exec sleep 1000]],
+          name = "one" }
+    """, env={"MOONRISE_LOG_LEVEL": "warning"})
+    c.says("one: look")
+    lines = eventually(lambda: [json.loads(line) for line in logs(c, "--json").splitlines()], lambda lines: len(lines) == 4)
+    assert [(line["message"][-5:], line.get("level")) for line in lines] == [
+        ("xxxxx", "error"), ("<7>y", "error"), ("look", "warning"), ("plain", None)]
+    assert logs(c, "-n", "2") == "one: look\none: plain\n"
+    assert "plain" not in c.out
+
+
 def test_over_a_restart(two):
     assert two.moonrise("restart", "one").returncode == 0
     eventually(lambda: logs(two, "one"), "one: first\none: second\n" * 2)

@@ -59,7 +59,7 @@ static int service(const char *name, struct relay **ret_relay)
 	assert(pipe(p) == 0);
 	non_blocking(p[1]);
 	struct tail *tail = tail_new();
-	*ret_relay = relay_new(p[0], name, RELAY_STDOUT, tail);
+	*ret_relay = relay_new(p[0], name, SPEAKER_STDOUT, tail);
 	assert(*ret_relay);
 	tail_unref(tail); /* it has its own reference */
 	return p[1];
@@ -136,11 +136,11 @@ static void plain_bytes(void)
 
 static void long_lines(void)
 {
-	static char line[RELAY_LINE_MAX * 2 + 11];
+	static char line[SPEAKER_LINE_MAX * 2 + 11];
 	memset(line, 'x', sizeof(line));
-	line[RELAY_LINE_MAX] = '\n'; /* just short enough */
+	line[SPEAKER_LINE_MAX] = '\n'; /* just short enough */
 	pass(line, sizeof(line));
-	assert(memcmp(got + RELAY_LINE_MAX, "\nxxx", 4) == 0);
+	assert(memcmp(got + SPEAKER_LINE_MAX, "\nxxx", 4) == 0);
 	assert(memcmp(got + got_length - 13, "\\\nxxxxxxxxxx\n", 13) == 0);
 	assert(got_length == sizeof(line) + 3);
 }
@@ -148,11 +148,11 @@ static void long_lines(void)
 /* The two bytes of the o lie on both sides of the limit. */
 static void long_utf8(void)
 {
-	static char line[RELAY_LINE_MAX + 2];
+	static char line[SPEAKER_LINE_MAX + 2];
 	memset(line, 'x', sizeof(line));
-	memcpy(line + RELAY_LINE_MAX - 1, "\xc3\xb6", 2);
+	memcpy(line + SPEAKER_LINE_MAX - 1, "\xc3\xb6", 2);
 	pass(line, sizeof(line));
-	assert(memcmp(got + RELAY_LINE_MAX - 1, "\\\n\xc3\xb6x\n", 6) == 0);
+	assert(memcmp(got + SPEAKER_LINE_MAX - 1, "\\\n\xc3\xb6x\n", 6) == 0);
 }
 
 static void json(void)
@@ -167,9 +167,47 @@ static void json(void)
 		"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd.\"}\n"));
 }
 
+/* A level is what a whole line begins with, and nothing else. */
+static void levels(void)
+{
+	PASS("<3>bad\n<8>text\n x<3>\n<3\n<7>\n<4>tail");
+	EXPECT("bad\n<8>text\n x<3>\n<3\n\ntail\n");
+}
+
+static void levels_json(void)
+{
+	PASS("<0>a\n<3>b\n<6>c\nd\n");
+	got[got_length] = 0;
+	assert(strstr(got, "\"stdout\",\"level\":\"error\",\"message\":\"a\"}\n"));
+	assert(strstr(got, "\"level\":\"error\",\"message\":\"b\"}\n"));
+	assert(strstr(got, "\"level\":\"info\",\"message\":\"c\"}\n"));
+	assert(strstr(got, "\"stdout\",\"message\":\"d\"}\n"));
+}
+
+/* All pieces have the level of the first, although one begins as if with its own. */
+static void levels_long(void)
+{
+	static char line[SPEAKER_LINE_MAX + 10];
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "<3>", 3);
+	memcpy(line + SPEAKER_LINE_MAX, "<7>y\n<5>z\n", 10);
+	pass(line, sizeof(line));
+	got[got_length] = 0;
+	assert(strstr(got, "\"level\":\"error\",\"message\":\"xxx"));
+	assert(strstr(got, "\"level\":\"error\",\"message\":\"<7>y\"}\n"));
+	assert(strstr(got, "\"level\":\"notice\",\"message\":\"z\"}\n"));
+}
+
+static void levels_hidden(void)
+{
+	setenv("MOONRISE_LOG_LEVEL", "warning", 1);
+	PASS("<3>bad\nplain\n<4>look\n<5>note\n");
+	EXPECT("web: bad\nweb: look\n");
+}
+
 static void json_long(void)
 {
-	static char line[RELAY_LINE_MAX + 5];
+	static char line[SPEAKER_LINE_MAX + 5];
 	memset(line, 1, sizeof(line));
 	pass(line, sizeof(line));
 	got[got_length] = 0;
@@ -236,10 +274,10 @@ static void tail(void)
 	struct tail_chunk chunk;
 	int out[2], err[2];
 	uint64_t position = 0;
-	tail_append(tail, RELAY_STDERR, true, "before\n", 7);
+	tail_append(tail, SPEAKER_STDERR, true, "before\n", 7);
 	assert(pipe(out) == 0 && pipe(err) == 0);
-	struct relay *relay = relay_new(out[0], "a", RELAY_STDOUT, tail);
-	struct relay *other = relay_new(err[0], "a", RELAY_STDERR, tail);
+	struct relay *relay = relay_new(out[0], "a", SPEAKER_STDOUT, tail);
+	struct relay *other = relay_new(err[0], "a", SPEAKER_STDERR, tail);
 	assert(write(out[1], "one\n", 4) == 4);
 	turn();
 	assert(write(err[1], "two", 3) == 3);
@@ -326,6 +364,10 @@ CASE(long_lines, "plain")
 CASE(long_utf8, "plain")
 CASE(json, "json")
 CASE(json_long, "json")
+CASE(levels, "plain")
+CASE(levels_json, "json")
+CASE(levels_long, "json")
+CASE(levels_hidden, "prefix")
 CASE(back_pressure, "prefix")
 CASE(no_reader, "prefix")
 CASE(tail, "prefix")
@@ -342,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_no_reader),
 		cmocka_unit_test(test_tail),          cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_flush),         cmocka_unit_test(test_flush_deadline),
+		cmocka_unit_test(test_levels),        cmocka_unit_test(test_levels_json),
+		cmocka_unit_test(test_levels_long),   cmocka_unit_test(test_levels_hidden),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 --- Probes in which the service itself says that it is ready: notify, fd, log. They
 -- can only be the `ready` of a service, for which they prepare its start.
 -- @module moonrise.probe.service
+local log = require "sys.log"
 local net = require "sys.net"
 local fault = require "moonrise.fault"
 local probe = require "moonrise.probe"
@@ -97,7 +98,7 @@ local function watch_output(run)
   local service = service_of(run)
   run.lines, run.came, run.relays = {}, task.condition(), service.process.relays
   for _, relay in pairs(run.relays) do
-    for line in relay:tail():gmatch("([^\n]*)\n") do table.insert(run.lines, line) end
+    for line in relay:tail():gmatch("([^\n]*)\n") do table.insert(run.lines, (log.level(line))) end
     watches[relay:watch()] = run
   end
 end

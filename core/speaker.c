@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* From bytes to lines to records. This runs for every line of every service. */
+#include "speaker.h"
+
+#include "log.h"
+#include "util.h"
+
+#include <string.h>
+
+const char *const speaker_stream_names[] = { "stdout", "stderr", NULL };
+
+void speaker_init(struct speaker *s, const char *name, enum speaker_stream stream,
+		  struct tail *tail)
+{
+	*s = (struct speaker){ .stream = stream,
+			       .tail = tail_ref(tail),
+			       .output = output_stdout(),
+			       .format = record_format_from(getenv("MOONRISE_LOG")),
+			       .least = log_level_of_services(),
+			       .usual_level = LEVEL_NONE,
+			       .has_prefixes = true };
+	snprintf(s->name, sizeof(s->name), "%s", name);
+}
+
+void speaker_done(struct speaker *s)
+{
+	tail_unref(s->tail);
+	s->tail = NULL;
+}
+
+enum log_level speaker_take_level(const char **text, size_t *length)
+{
+	const char *s = *text;
+	if (*length < 3 || s[0] != '<' || s[1] < '0' || s[1] > '7' || s[2] != '>')
+		return LEVEL_NONE;
+	*text += 3;
+	*length -= 3;
+	return log_level_of_syslog((unsigned)(s[1] - '0'));
+}
+
+/* How much of a line that is too long is cut off: not in the middle of a
+ * character, if it is UTF-8. */
+static size_t piece_length(const char *data)
+{
+	size_t length = SPEAKER_LINE_MAX;
+	while (length > SPEAKER_LINE_MAX - 4 && (data[length] & 0xc0) == 0x80)
+		length--;
+	return (data[length] & 0xc0) == 0x80 ? SPEAKER_LINE_MAX : length;
+}
+
+static char *reserve(struct output *out, size_t room)
+{
+	char *dst = output_reserve(out, room);
+	if (!dst) {
+		output_flush(out);
+		dst = output_reserve(out, room);
+	}
+	return dst;
+}
+
+static bool put(struct speaker *s, const struct record *record)
+{
+	char *dst = reserve(s->output, record_room(s->format, record));
+	if (dst)
+		output_commit(s->output, record_write(s->format, record, dst));
+	return dst != NULL;
+}
+
+/* A line, or a piece of one. Later pieces have the level of the first. */
+static bool say(struct speaker *s, const char *text, size_t length, bool is_partial)
+{
+	enum log_level level = s->level;
+	if (!s->goes_on) {
+		level = s->has_prefixes ? speaker_take_level(&text, &length) : LEVEL_NONE;
+		if (level == LEVEL_NONE)
+			level = s->usual_level;
+	}
+	struct record record = { .name = s->name,
+				 .stream = speaker_stream_names[s->stream],
+				 .level = log_level_name(level),
+				 .text = text,
+				 .length = length,
+				 .partial = is_partial };
+	bool is_hidden = (level == LEVEL_NONE ? LEVEL_INFO : level) > s->least;
+	if (!is_hidden && !put(s, &record))
+		return false;
+	if (s->on_line)
+		s->on_line(s->watch, text, length);
+	s->level = level;
+	s->goes_on = is_partial;
+	return true;
+}
+
+size_t speaker_say(struct speaker *s, const char *data, size_t length, bool is_end, bool *ret_full)
+{
+	size_t done = 0;
+	*ret_full = false;
+	while (done < length) {
+		const char *line = data + done;
+		size_t left = length - done,
+		       window = left < SPEAKER_LINE_MAX + 1 ? left : SPEAKER_LINE_MAX + 1;
+		const char *newline = memchr(line, '\n', window);
+		size_t size = newline ? (size_t)(newline - line) : left;
+		bool is_partial = size > SPEAKER_LINE_MAX;
+		if (is_partial)
+			size = piece_length(line);
+		else if (!newline && !is_end)
+			break;
+		if (!say(s, line, size, is_partial)) {
+			*ret_full = true;
+			break;
+		}
+		done += size + (newline != NULL);
+	}
+	return done;
+}
