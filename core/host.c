@@ -24,7 +24,7 @@
 
 #define STATUS_ENGINE 70
 #define UNTOLD_STOP_NS (15 * NSEC_PER_SEC)
-#define FLUSH_NS (1 * NSEC_PER_SEC)
+#define READER_NS (1 * NSEC_PER_SEC)
 
 static const struct host_options *current;
 
@@ -140,10 +140,10 @@ static int become_init(void)
 /* What the services wrote last should get out. */
 static void flush_all(void)
 {
-	int64_t deadline = loop_time() + FLUSH_NS;
+	int64_t soon = loop_time() + READER_NS;
+	bool is_late = stop_deadline == LOOP_FOREVER || stop_deadline < soon;
 
-	relay_flush(deadline);
-	output_drain(deadline);
+	relay_flush(&(struct output_end){ READER_NS, is_late ? soon : stop_deadline });
 }
 
 int host_hand_over(const struct spawn_plan *plan)

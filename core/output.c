@@ -31,7 +31,7 @@ struct output {
 	struct loop_source source; /* its fd is what we write to; -1: not open yet */
 	ssize_t (*write)(int fd, const char *data, size_t size);
 	struct output_waiter *first, **last;
-	bool in_loop, waits, gone;
+	bool in_loop, waits, gone, taken;
 	size_t start, end; /* what waits in `queue` */
 	char *queue;
 };
@@ -165,6 +165,7 @@ static void write_queue(struct output *o)
 			break;
 		}
 		o->start += (size_t)n;
+		o->taken = true;
 	}
 	o->start = o->end = 0;
 }
@@ -230,18 +231,24 @@ void output_settle(struct output *o)
 		resume(o);
 }
 
-static void drain(struct output *o, int64_t deadline)
+static void drain(struct output *o, const struct output_end *end)
 {
+	int64_t until = 0;
 	while (o->source.fd >= 0) {
 		output_settle(o);
 		bool is_idle = o->start == o->end && !o->first;
-		if (is_idle || !o->waits || loop_time() >= deadline || loop_turn(deadline) < 0)
+		if (o->taken || !until)
+			until = loop_time() + end->patience;
+		if (until > end->deadline)
+			until = end->deadline;
+		o->taken = false;
+		if (is_idle || !o->waits || loop_time() >= until || loop_turn(until) < 0)
 			break;
 	}
 }
 
-void output_drain(int64_t deadline)
+void output_drain(const struct output_end *end)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
-		drain(&outputs[i], deadline);
+		drain(&outputs[i], end);
 }

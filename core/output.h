@@ -45,7 +45,13 @@ void output_wait(struct output *output, struct output_waiter *waiter);
  * reader has just taken everything. */
 void output_settle(struct output *output);
 
-/* Turns the loop until nothing waits in any, nor for room, or `deadline` has come. */
-void output_drain(int64_t deadline);
+/* How long the end waits for readers: as long as they read, and for a moment when
+ * they do not, but never after the deadline. */
+struct output_end {
+	int64_t patience, deadline;
+};
+
+/* Turns the loop until nothing waits in any, nor for room, or `end` has come. */
+void output_drain(const struct output_end *end);
 
 #endif

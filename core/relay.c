@@ -206,12 +206,12 @@ static void pump_all(int reads)
 
 /* What is in the pipes now; not to their ends, which may never come when a
  * process that is not ours has one of them. */
-void relay_flush(int64_t deadline)
+void relay_flush(const struct output_end *end)
 {
 	pump_all(LAST_READS);
-	output_drain(deadline);
+	output_drain(end);
 	for (struct relay *r = relays; r; r = r->next)
 		r->ended = true; /* lines without an end */
 	pump_all(1);
-	output_drain(deadline);
+	output_drain(end);
 }

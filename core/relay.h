@@ -5,6 +5,7 @@
 #ifndef MOONRISE_RELAY_H
 #define MOONRISE_RELAY_H
 
+#include "output.h"
 #include "speaker.h"
 #include "tail.h"
 
@@ -35,7 +36,7 @@ void relay_watch(struct relay *relay, void (*line)(unsigned id, const char *text
 		 unsigned id);
 
 /* At the end of PID 1: take what is left in the pipes and write out what waits,
- * turning the loop until that is done or `deadline` (loop_time) has come. */
-void relay_flush(int64_t deadline);
+ * turning the loop until that is done or `end` has come. */
+void relay_flush(const struct output_end *end);
 
 #endif

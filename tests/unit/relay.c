@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -333,20 +335,52 @@ static void flush(void)
 	int fd[2] = { service("a", &relay[0]), service("b", &relay[1]) };
 	assert(write(fd[0], "one\ntw", 6) == 6 && write(fd[1], "three\n", 6) == 6);
 	relay_release(relay[1]);
-	relay_flush(loop_time() + PATIENCE);
+	relay_flush(&(struct output_end){ PATIENCE, loop_time() + PATIENCE });
 	read_some();
 	EXPECT("b: three\na: one\na: tw\n");
+}
+
+/* Fills all that is on the way: how much that was. */
+static size_t fill(int fd)
+{
+	size_t length = 0;
+	for (ssize_t n = 16; n == 16 || loop_turn(LOOP_NOW) > 0; length += n == 16 ? 16 : 0)
+		n = write(fd, "0123456789abcde\n", 16);
+	return length;
 }
 
 /* ... but not for ever. */
 static void flush_deadline(void)
 {
 	struct relay *relay;
-	int fd = service("a", &relay);
-	while (write(fd, "0123456789abcde\n", 16) == 16 || loop_turn(LOOP_NOW) > 0)
-		;
-	relay_flush(loop_time() + 50 * NSEC_PER_MSEC);
+	fill(service("a", &relay));
+	relay_flush(&(struct output_end){ 50 * NSEC_PER_MSEC, LOOP_FOREVER });
+	relay_flush(&(struct output_end){ PATIENCE, loop_time() + 50 * NSEC_PER_MSEC });
 	assert(!relay_drained(relay));
+}
+
+static void read_page(struct loop_source *source, uint32_t events)
+{
+	uint64_t times;
+	(void)events;
+	assert(read(source->fd, &times, sizeof(times)) == sizeof(times));
+	ssize_t n = read(reader, got + got_length, 4096);
+	got_length += n > 0 ? (size_t)n : 0;
+}
+
+/* A slow reader gets all of it, however long that takes. */
+static void flush_slowly(void)
+{
+	const struct itimerspec often = { { 0, 10 * NSEC_PER_MSEC }, { 0, 10 * NSEC_PER_MSEC } };
+	struct relay *relay;
+	size_t length = fill(service("a", &relay));
+	struct loop_source timer = { timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), read_page };
+	assert(timerfd_settime(timer.fd, 0, &often, NULL) == 0);
+	assert(loop_add(&timer, EPOLLIN) == 0);
+	relay_flush(&(struct output_end){ 200 * NSEC_PER_MSEC, LOOP_FOREVER });
+	while (read_some())
+		;
+	assert(got_length == length);
 }
 
 /* ---- the same in cmocka's words */
@@ -374,6 +408,7 @@ CASE(tail, "prefix")
 CASE(watch, "prefix")
 CASE(flush, "prefix")
 CASE(flush_deadline, "prefix")
+CASE(flush_slowly, "plain")
 
 int main(void)
 {
@@ -386,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_flush),         cmocka_unit_test(test_flush_deadline),
 		cmocka_unit_test(test_levels),        cmocka_unit_test(test_levels_json),
 		cmocka_unit_test(test_levels_long),   cmocka_unit_test(test_levels_hidden),
+		cmocka_unit_test(test_flush_slowly),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
