@@ -71,7 +71,7 @@ $O/core.a: $(CORE_O) $O/embedded.o $(LUA_O)
 	rm -f $@
 	ar rcs $@ $^
 
-$O/%.o: core/%.c $O/ready
+$O/%.o: core/%.c $O/ready $O/flags
 	$(call say,CC,$@)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -84,12 +84,16 @@ $O/embedded.c: $O/embed $(MODULES) $O/modules
 	$< $(patsubst lua/%,lua//%,$(MODULES)) $(DKJSON) > $@.new
 	mv $@.new $@
 
-$O/embedded.o: $O/embedded.c
+$O/embedded.o: $O/embedded.c $O/flags
 	$(CC) $(WARN) $(CPPFLAGS) $(OPT) -c -o $@ $<
 
-# The list of modules is a file, so that a module that is gone is noticed, too.
-$O/modules: $O/ready always
-	echo '$(MODULES)' | cmp -s - $@ || echo '$(MODULES)' > $@
+# The list of modules is a file, so that a module that is gone is noticed, too. So are
+# the flags: another flag makes everything again.
+$O/modules: NOW = $(MODULES)
+$O/flags: NOW = $(CC) $(CPPFLAGS) $(CFLAGS) $(LUA_CFLAGS)
+$O/modules $O/flags: $O/ready always
+	$(file > $@.new,$(NOW))
+	cmp -s $@.new $@ || cp $@.new $@
 
 # ---- Lua and libcap, from the distribution's source packages
 
@@ -107,13 +111,13 @@ LUA_CFLAGS = -minline-stringops-dynamically
 endif
 LUA_CFLAGS += -DMINSTRTABSIZE=1024 # what our modules need at once
 
-$O/lua/%.o: $O/ready
+$O/lua/%.o: $O/ready $O/flags
 	$(call say,CC,$@)
 	$(CC) -std=gnu17 $(CPPFLAGS) -DLUA_USE_POSIX $(CFLAGS) $(LUA_CFLAGS) -c -o $@ $(LUA)/src/$*.c
 
 # Its constructor would cost every start of moonrise some system calls: cred.c calls
 # it when capabilities are asked for.
-$O/libcap.a: $O/ready
+$O/libcap.a: $O/ready $O/flags
 	$(call say,MAKE,$@)
 	rm -rf $O/libcap && cp -a $(LIBCAP) $O/libcap
 	$(MAKE) -C $O/libcap/libcap libcap.a BUILD_CC="gcc -no-pie" \
@@ -196,7 +200,7 @@ bench: all
 BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck dbus-bin dbus-daemon git libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
 	   libseccomp-dev lua-busted lua-check lua5.4 mandoc procps python3 python3-pexpect python3-pytest \
-	   python3-systemd scdoc shellcheck systemd util-linux valgrind
+	   python3-pytest-xdist python3-systemd scdoc shellcheck systemd util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap iptables netavark podman runc
 
 deps:
