@@ -29,7 +29,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.path.abspath(os.environ.get("MOONRISE", ROOT + "/build/moonrise"))
-DEADLINE = 30  # seconds; generous, since only a failure waits that long
+DEADLINE = 120  # seconds; generous, since only a failure waits that long
 IS_ROOT = os.geteuid() == 0
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")

@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 	while (time(NULL) < end) {
 		if (fork() == 0)
 			(void)setsid();
-		(void)usleep(1000); /* leaves the machine to others */
+		(void)usleep(30000); /* leaves the machine to others */
 	}
 	return 0;
 }

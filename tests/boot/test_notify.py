@@ -152,8 +152,7 @@ def test_another_main_process_is_followed(boot, parent):
     c.says("main is")
     pid = int(c.out.split("main is ")[1].split()[0])
     eventually(lambda: status_of(c)["pid"], pid)
-    done = c.moonrise("signal", "USR1", "one")
-    assert (done.returncode, done.stderr) == (0, "")
+    c.moonrise("signal", "USR1", "one")  # its end is the container's, perhaps before the answer
     assert c.wait() == 9
 
 

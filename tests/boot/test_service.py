@@ -110,7 +110,7 @@ def test_what_a_killed_daemon_leaves_behind_goes_before_it_is_started_again(boot
           sh = "echo up; rm -f one.up; : >one.up; (trap '' TERM; while :; do sleep 0.1; done) & wait" })
         local pid = one.pid
         one:signal("KILL")
-        while one.state ~= "ready" or one.pid == pid do init.sleep("10ms") end
+        while one.restarts == 0 or one.state ~= "ready" do init.sleep("10ms") end
         local left = init.run { sh = "ps -o sid= -e | grep -cw " .. pid .. " || :", stdout = "capture" }.stdout
         assert(left == "0\\n", left)
         init.exit(0)

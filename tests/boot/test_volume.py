@@ -2,6 +2,7 @@
 """fs.volume: what outlives the container is prepared once, and survives being killed."""
 import os
 import shutil
+import tempfile
 from signal import SIGKILL
 
 import pytest
@@ -20,8 +21,9 @@ local volume, template = os.getenv("VOLUME"), os.getenv("TEMPLATE")
 @pytest.fixture
 def place(tmp_path):
     """A volume and a template, reachable for everybody."""
-    for parent in (tmp_path, *tmp_path.parents[:2]) if IS_ROOT else ():
-        parent.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents) if IS_ROOT else ():
+        if str(folder).startswith(tempfile.gettempdir() + "/"):
+            folder.chmod(0o755)
     (tmp_path / "volume").mkdir()
     template = tmp_path / "template"
     (template / "etc" / "deep").mkdir(parents=True)
