@@ -1,6 +1,7 @@
 # moonrise. On a fresh Debian: `make deps` once, then `make` and `make check`.
 #
-#   make                    build/moonrise: the release, one static file with musl
+#   make                    build/moonrise: the release, one static file with musl;
+#                           build/moonrise-bus: D-Bus for it, with glibc and libsystemd
 #   make LIBC=glibc         build/glibc/moonrise: for valgrind and coverage
 #   make LIBC=glibc SAN=1   build/glibc-asan/moonrise: with ASan and UBSan
 #   make CC=clang           works with each LIBC=glibc: build/glibc-clang/moonrise, ...
@@ -19,6 +20,7 @@ endif
 
 O   = build/$(LIBC)$(if $(findstring clang,$(CC)),-clang)$(if $(SAN),-asan)
 BIN = $(if $(filter build/musl,$O),build,$O)/moonrise
+BUS = $(BIN)-bus
 
 # ---- flags
 
@@ -58,7 +60,7 @@ LUA_O   = $(addprefix $O/lua/,$(addsuffix .o, \
 	  lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio))
 LIBS    = $O/core.a $O/libcap.a -lm
 
-all: $(BIN)
+all: $(BIN) $(BUS)
 
 $(BIN): $O/moonrise.debug
 	strip -o $@ $<
@@ -66,6 +68,19 @@ $(BIN): $O/moonrise.debug
 $O/moonrise.debug: $O/main.o $O/core.a $O/libcap.a $(NEAR)
 	$(call say,LINK,$(BIN))
 	$(CC) $(CFLAGS) $(LDFLAGS) $(NEAR:%=-Wl,-T,%) -o $@ $< $(LIBS)
+
+# A program like any other: what musl-gcc builds can't use the distribution's libraries.
+BUS_CC  = $(if $(filter musl,$(LIBC)),gcc,$(CC))
+BUS_O   = $(patsubst bus/%.c,$O/bus/%.o,$(wildcard bus/*.c))
+
+$(BUS): $(BUS_O)
+	$(call say,LINK,$@)
+	$(BUS_CC) $(OPT) $(if $(SAN),,-s) -o $@ $^ -lsystemd
+
+$O/bus/%.o: bus/%.c $O/ready $O/flags
+	$(call say,CC,$@)
+	mkdir -p $(@D)
+	$(BUS_CC) $(WARN) -D_GNU_SOURCE -DMOONRISE_VERSION='"$(VERSION)"' -iquote core $(OPT) -MMD -MP -c -o $@ $<
 
 $O/core.a: $(CORE_O) $O/embedded.o $(LUA_O)
 	rm -f $@
@@ -178,6 +193,7 @@ build/doc/%: doc/%.scd
 
 install: all doc
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/moonrise
+	install -D -m 755 $(BUS) $(DESTDIR)$(PREFIX)/libexec/moonrise/moonrise-bus
 	install -D -m 644 doc/moonrise.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moonrise
 	set -e; for page in $(PAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
@@ -197,9 +213,9 @@ bench: all
 
 # ---- what has to be installed; those of BUILD are enough for `make`
 
-BUILD    = make gcc libc6-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
+BUILD    = make gcc libc6-dev libsystemd-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck dbus-bin dbus-daemon git libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
-	   libseccomp-dev lua-busted lua-check lua5.4 mandoc procps python3 python3-pexpect python3-pytest \
+	   libseccomp-dev lua-busted lua-check lua5.4 mandoc procps python3 python3-dbus python3-pexpect python3-pytest \
 	   python3-pytest-xdist python3-systemd scdoc shellcheck systemd util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap iptables netavark podman runc
 
@@ -220,7 +236,7 @@ clean-images:
 distclean:
 	rm -rf build
 
--include $(wildcard $O/*.d $O/unit/*.d)
+-include $(wildcard $O/*.d $O/bus/*.d $O/unit/*.d)
 .PHONY: all always check check-all check-one unit sweep strike doc install dist demo bench deps packages \
 	clean clean-images distclean \
 	$(RINGS:%=check-%)

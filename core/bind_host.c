@@ -9,6 +9,7 @@
  *     memory_reserve()      1 MiB more, once: for the orderly stop
  *     deadline(seconds)     main has to return until then, or C goes on without it
  *     termination_log(text) the last word in /dev/termination-log, where that exists
+ *     program()             -> the path of our own program | nil, reason, errno
  *
  * Pre-emption: the tick of guard.c finds that a slice is over and sets a count
  * hook on the running thread; at the script's next instruction the hook yields. So
@@ -24,6 +25,8 @@
 #include "memory.h"
 #include "util.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #define OURS_COUNT 100 /* instructions of our modules until the hook looks again */
@@ -228,6 +231,17 @@ static void set_string(lua_State *L, const char *name, const char *value)
 	lua_setfield(L, -2, name);
 }
 
+static int l_program(lua_State *L)
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+
+	if (length < 0)
+		return bind_fail(L, errno, "/proc/self/exe");
+	lua_pushlstring(L, path, (size_t)length);
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
 	{ "resume", l_resume },
 	{ "raw_resume", l_raw_resume },
@@ -236,6 +250,7 @@ static const luaL_Reg functions[] = {
 	{ "memory_reserve", l_memory_reserve },
 	{ "deadline", l_deadline },
 	{ "termination_log", l_termination_log },
+	{ "program", l_program },
 	{ NULL, NULL },
 };
 

@@ -3,6 +3,7 @@
  * in bind.c.
  *
  *     pipe() -> r, w               null(mode) -> fd of /dev/null
+ *     pair() -> a, b               a seqpacket socket's two ends: one read, one message
  *     connect_tcp(address, port)   connect_unix(path) -> fd, maybe in progress
  *     fd:connected() -> true | false (in progress) | nil, reason, errno
  *     resolve(name) -> addresses   what can be known without asking the network
@@ -33,6 +34,18 @@ static int l_pipe(lua_State *L)
 		return bind_fail(L, errno, "pipe");
 	reader->source.fd = ends[0];
 	writer->source.fd = ends[1];
+	return 2;
+}
+
+static int l_pair(lua_State *L)
+{
+	struct bind_fd *ours = bind_new_fd(L), *theirs = bind_new_fd(L);
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return bind_fail(L, errno, "socketpair");
+	ours->source.fd = ends[0];
+	theirs->source.fd = ends[1];
 	return 2;
 }
 
@@ -104,6 +117,7 @@ static int l_notify(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{ "pipe", l_pipe },
+	{ "pair", l_pair },
 	{ "null", l_null },
 	{ "connect_tcp", l_connect_tcp },
 	{ "connect_unix", l_connect_unix },

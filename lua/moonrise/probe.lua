@@ -119,7 +119,7 @@ end
 
 local HOMES = {
   tcp = "net", unix = "net", http = "net", file = "path", pidfile = "path", notify = "service", fd = "service",
-  log = "service", all = "group", any = "group",
+  log = "service", all = "group", any = "group", dbus = "dbus",
 }
 
 return setmetatable(M, {

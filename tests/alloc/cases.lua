@@ -70,6 +70,8 @@ case("net", function()
   local tcp <close> = net.connect_tcp("127.0.0.1", 1)
   assert(tcp == nil or select("#", tcp:connected()) > 0)
   assert(net.notify("READY=1") == false)
+  local ours <close>, theirs <close> = net.pair()
+  assert(theirs:write("a message") == 9 and ours:read(100) == "a message")
 end)
 
 case("listen", function()
