@@ -128,6 +128,20 @@ local function refused(entry, text, item, file)
     file and (" (from %s)"):format(file) or "", item and (", with the item %s"):format(show(item)) or "", takes)
 end
 
+-- A rehearsal prints what commands would be given.
+local function keep_secret(name, value)
+  secrets[name] = value and secret.new(sys_host.mode == "boot" and value or "<secret>") or false
+  return value and secrets[name]
+end
+
+-- What the script's own check says against a value.
+local function objected(entry, value, text)
+  local is_secret = entry.setting.type == "secret"
+  local why = entry.setting.check and entry.setting.check(is_secret and secret.new(value) or value, entry.name)
+  if not why then return nil end
+  return ("%s is %s: %s"):format(entry.name, is_secret and "not accepted" or show(text), tostring(why))
+end
+
 -- The value of one setting; or nil and what is wrong, if something is.
 local function read_one(entry, environ, known)
   local setting = entry.setting
@@ -139,7 +153,31 @@ local function read_one(entry, environ, known)
   end
   local value, item = types.parse(setting, text)
   if value == nil then return nil, refused(entry, text, item, note) end
+  local why = objected(entry, value, text)
+  if why then return nil, why end
   return value
+end
+
+-- All settings of a group, by what they have behind its name.
+local function read_group(group, environ, known, faults)
+  local values, names, seen = {}, {}, {}
+  for variable in pairs(environ) do
+    local name = variable:match("^(.+)_FILE$") or variable
+    if name:sub(1, #group.group) == group.group and name ~= group.group and not known[name] and not seen[name] then
+      names[#names + 1], seen[name] = name, true
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local entry = { name = name, setting = group.setting }
+    local value, wrong = read_one(entry, environ, known)
+    faults[#faults + 1] = wrong
+    if value ~= nil then
+      if group.setting.type == "secret" then value = keep_secret(name, value) end
+      values[name:sub(#group.group + 1)] = value
+    end
+  end
+  return values
 end
 
 -- A rehearsal goes on with a value that could have been given.
@@ -152,10 +190,8 @@ end
 
 local function remember(entry, value)
   declared[#declared + 1] = entry
-  if entry.setting.type ~= "secret" then return value end
-  -- A rehearsal prints what commands would be given.
-  secrets[entry.name] = value and secret.new(sys_host.mode == "boot" and value or "<secret>") or false
-  return value and secrets[entry.name]
+  if entry.setting.type ~= "secret" or entry.group then return value end
+  return keep_secret(entry.name, value)
 end
 
 local function report(faults)
@@ -175,7 +211,12 @@ function M.read(wanted)
   local environ = sys_proc.environ()
   local values, faults = {}, {}
   for _, entry in ipairs(entries) do
-    local value, wrong = read_one(entry, environ, wanted)
+    local value, wrong
+    if entry.group then
+      value = read_group(entry, environ, wanted, faults)
+    else
+      value, wrong = read_one(entry, environ, wanted)
+    end
     if wrong then
       faults[#faults + 1] = wrong
       value = placeholder(entry)

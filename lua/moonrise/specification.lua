@@ -13,7 +13,11 @@ local COMMON = {
   doc = "string",
   example = "string",
 }
-local TOP = { default = "string|number|boolean|table", optional = { type = "boolean", default = false } }
+local TOP = {
+  default = "string|number|boolean|table",
+  optional = { type = "boolean", default = false },
+  check = "function",
+}
 
 local function options_of(kind, is_item)
   local options = {}
@@ -95,24 +99,34 @@ local function check_default(what, setting)
   end
 end
 
+-- NAME_* stands for all settings that begin so: there may be none of them.
+local function check_group(what, setting)
+  if setting.default ~= nil or setting.optional then
+    wrong("%s stands for any number of settings: it takes neither 'default' nor 'optional'", what)
+  end
+  setting.optional = true
+end
+
 --- Check the table that env.read takes.
 -- @tparam table specification NAME -> options
--- @treturn {table,...} { name =, setting =, where = }, sorted by name
+-- @treturn {table,...} { name =, setting =, where = }, sorted by name; with `group`, what is in front of the *
 function M.check(specification)
   if type(specification) ~= "table" then
     wrong("env.read takes a table of settings, not %s", strict.describe(specification))
   end
   local names, where = {}, fault.where()
   for name, options in pairs(specification) do
-    if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") then
+    if type(name) ~= "string" or not name:find("^[%a_][%w_]*%*?$") then
       wrong("%s is no name of a setting", type(name) == "string" and ("%q"):format(name) or tostring(name))
     end
     if specification[name .. "_FILE"] then
       wrong("setting %s_FILE has a name that is taken: it says where %s is read from", name, name)
     end
     local setting = check_setting("setting " .. name, options)
-    check_default("setting " .. name, setting)
-    names[#names + 1] = { name = name, setting = setting, where = where }
+    local group = name:match("^(.*)%*$")
+    local check = group and check_group or check_default
+    check("setting " .. name, setting)
+    names[#names + 1] = { name = name, setting = setting, where = where, group = group }
   end
   table.sort(names, function(a, b) return a.name < b.name end)
   return names

@@ -23,7 +23,7 @@ def described_in(section):
 
 def test_the_snippets_run(tmp_path):
     snippets = re.findall(r"^```\n(.*?)^```$", PAGE, re.M | re.S)
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     for snippet in snippets:
         script = tmp_path / "boot.lua"
         script.write_text(snippet)
@@ -39,4 +39,4 @@ def test_every_type_is_described():
 
 def test_every_option_is_described():
     own = set(re.findall(r"(\w+) = \"", " ".join(re.findall(r"options = \{(.*)\}", TYPES))))
-    assert described_in("OPTIONS OF A SETTING") == own | {"type", "default", "optional", "doc", "example"}
+    assert described_in("OPTIONS OF A SETTING") == own | {"type", "default", "optional", "check", "doc", "example"}

@@ -41,6 +41,53 @@ describe("env.read", function()
     return err.message
   end
 
+  it("lets the script object to a value", function()
+    environ = { SUFFIX = "x=y", PORT = "81", NAME = "good" }
+    files["/run/secrets/PASSWORD"] = "hunter2"
+    local seen
+    local message = refused {
+      SUFFIX = { type = "dn", check = function(value, name) return name .. " can't be " .. value end },
+      PORT = { type = "port", check = function(value) seen = value end },
+      PASSWORD = { type = "secret", check = function(value) return value:reveal() == "hunter2" and "too easy" end },
+      NAME = { check = function() return false end },
+      ABSENT = { optional = true, check = error },
+    }
+    assert.equal(81, seen)
+    assert.truthy(message:find('SUFFIX is "x=y": SUFFIX can\'t be x=y', 1, true))
+    assert.truthy(message:find("PASSWORD is not accepted: too easy", 1, true))
+    assert.is_nil(message:find("hunter2", 1, true))
+    assert.truthy(message:find("^2 settings"))
+  end)
+
+  it("reads a group of settings by what their names have in common", function()
+    environ = { DS_CONFIG_a = "1", DS_CONFIG_b_FILE = "/b", DS_CONFIG_known = "3", DS_OTHER = "4", DS_CONFIG_ = "5" }
+    files["/b"] = "2\n"
+    local cfg = env.read { ["DS_CONFIG_*"] = { type = "int" }, DS_CONFIG_known = { type = "int" } }
+    assert.same({ a = 1, b = 2 }, cfg["DS_CONFIG_*"])
+    assert.equal(3, cfg.DS_CONFIG_known)
+    environ = {}
+    assert.same({}, env.read({ ["DS_CONFIG_*"] = {} })["DS_CONFIG_*"])
+  end)
+
+  it("says what is wrong with each of a group", function()
+    environ = { X_a = "1", X_b = "many", X_c = "3" }
+    local message = refused { ["X_*"] = { type = "int", check = function(value, name)
+      return value == 3 and name .. " is one too much"
+    end } }
+    assert.truthy(message:find('X_b is "many"; it takes a whole number', 1, true))
+    assert.truthy(message:find('X_c is "3": X_c is one too much', 1, true))
+    assert.truthy(message:find("^2 settings"))
+    refused({ ["X_*"] = { default = "1" } }, fault.STATUS.script)
+    refused({ ["X_*_Y"] = {} }, fault.STATUS.script)
+  end)
+
+  it("keeps the secrets of a group", function()
+    environ = { KEY_a = "one", OTHER = "x" }
+    local cfg = env.read { ["KEY_*"] = { type = "secret" } }
+    assert.equal("one", cfg["KEY_*"].a:reveal())
+    assert.same({ OTHER = "x" }, env.child_environment())
+  end)
+
   it("reads values of every kind, and defaults", function()
     environ = { SERVER_NAME = "www.example.org", TLS = "off", PORTS = "80,443", TIMEOUT = "5min" }
     local cfg = env.read {
