@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sys.log: moonrise's own messages, and the services' output. */
 #include "bind.h"
+#include "follow.h"
 #include "log.h"
 #include "record.h"
 #include "relay.h"
@@ -11,6 +12,7 @@
 
 #define RELAY_TYPE "sys.log.relay"
 #define TAIL_TYPE "sys.log.tail"
+#define FOLLOW_TYPE "sys.log.follow"
 
 /* line(level, text) */
 static int l_line(lua_State *L)
@@ -217,6 +219,34 @@ static int l_close(lua_State *L)
 	return 0;
 }
 
+/* ---- followed files */
+
+/* follow(pattern, name, tail) -> follow: closed, it is not followed any more */
+static int l_follow(lua_State *L)
+{
+	const char *pattern = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
+	struct tail *tail = check_tail(L, 3);
+	struct follow **follow = lua_newuserdatauv(L, sizeof(struct follow *), 0);
+	*follow = NULL;
+	luaL_setmetatable(L, FOLLOW_TYPE);
+	*follow = follow_new(pattern, name, tail);
+	return *follow ? 1 : bind_fail(L, errno, pattern);
+}
+
+static int l_follow_close(lua_State *L)
+{
+	struct follow **follow = luaL_checkudata(L, 1, FOLLOW_TYPE);
+	follow_free(*follow);
+	*follow = NULL;
+	return 0;
+}
+
+static const luaL_Reg follow_methods[] = {
+	{ "close", l_follow_close },
+	{ "__gc", l_follow_close },
+	{ NULL, NULL },
+};
+
 static const luaL_Reg methods[] = {
 	{ "drained", l_drained }, { "tail", l_relay_tail }, { "watch", l_watch },
 	{ "unwatch", l_unwatch }, { "close", l_close },     { "__gc", l_close },
@@ -229,14 +259,15 @@ static const luaL_Reg tail_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-	{ "line", l_line },     { "relay", l_relay }, { "tail", l_tail },
-	{ "format", l_format }, { "level", l_level }, { NULL, NULL },
+	{ "line", l_line },   { "relay", l_relay },   { "tail", l_tail }, { "format", l_format },
+	{ "level", l_level }, { "follow", l_follow }, { NULL, NULL },
 };
 
 int bind_open_log(lua_State *L)
 {
 	bind_new_type(L, RELAY_TYPE, methods);
 	bind_new_type(L, TAIL_TYPE, tail_methods);
+	bind_new_type(L, FOLLOW_TYPE, follow_methods);
 	luaL_newlib(L, functions);
 	return 1;
 }

@@ -7,6 +7,7 @@
 #include "bind.h"
 #include "control.h"
 #include "ending.h"
+#include "follow.h"
 #include "guard.h"
 #include "handover.h"
 #include "log.h"
@@ -142,8 +143,10 @@ static void flush_all(void)
 {
 	int64_t soon = loop_time() + READER_NS;
 	bool is_late = stop_deadline == LOOP_FOREVER || stop_deadline < soon;
+	struct output_end end = { READER_NS, is_late ? soon : stop_deadline };
 
-	relay_flush(&(struct output_end){ READER_NS, is_late ? soon : stop_deadline });
+	follow_flush(&end);
+	relay_flush(&end);
 }
 
 int host_hand_over(const struct spawn_plan *plan)

@@ -225,6 +225,16 @@ void output_wait(struct output *o, struct output_waiter *waiter)
 	o->last = &waiter->next;
 }
 
+void output_leave(struct output *o, struct output_waiter *waiter)
+{
+	struct output_waiter **p = &o->first;
+	while (*p != waiter)
+		p = &(*p)->next;
+	*p = waiter->next;
+	if (!*p)
+		o->last = p;
+}
+
 void output_settle(struct output *o)
 {
 	while (output_flush(o) && o->first)

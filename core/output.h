@@ -40,6 +40,7 @@ struct output_waiter {
 /* Calls `room` from the loop when something was written; of several in the order in
  * which they came, so that none is starved by the others. */
 void output_wait(struct output *output, struct output_waiter *waiter);
+void output_leave(struct output *output, struct output_waiter *waiter);
 
 /* As output_flush; and whoever waits goes on, since nobody would tell them when the
  * reader has just taken everything. */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-const char *const speaker_stream_names[] = { "stdout", "stderr", NULL };
+const char *const speaker_stream_names[] = { "stdout", "stderr", "file", NULL };
 
 void speaker_init(struct speaker *s, const char *name, enum speaker_stream stream,
 		  struct tail *tail)

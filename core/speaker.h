@@ -16,7 +16,7 @@
 #define SPEAKER_LINE_MAX (16 * 1024) /* a longer line is split, and the pieces marked */
 #define SPEAKER_NAME_SIZE 128
 
-enum speaker_stream { SPEAKER_STDOUT, SPEAKER_STDERR };
+enum speaker_stream { SPEAKER_STDOUT, SPEAKER_STDERR, SPEAKER_FILE };
 extern const char *const speaker_stream_names[]; /* NULL at the end */
 
 struct speaker {

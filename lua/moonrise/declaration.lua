@@ -118,6 +118,9 @@ M.OPTIONS = process.options_with {
     return require("moonrise.sockets").check_accept(value, what)
   end },
   essential = { type = "boolean", default = true },
+  logs = { type = "table", check = function(value, what)
+    return require("moonrise.logging").check_logs(value, what)
+  end },
   forking = "boolean",
   pidfile = "string",
 }

@@ -108,7 +108,7 @@ end
 
 local function finish_lines(self)
   for _, reader in pairs(self.readers) do
-    for _, stream in ipairs { "stdout", "stderr" } do finish_line(self, reader, stream) end
+    for _, stream in ipairs { "stdout", "stderr", "file" } do finish_line(self, reader, stream) end
   end
 end
 

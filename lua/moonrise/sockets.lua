@@ -238,7 +238,7 @@ local Acceptor = {}
 Acceptor.__index = Acceptor
 
 -- What an instance does not have of its service.
-local NOT_FOR_ONE = { "listen", "accept", "activate", "after", "requires", "restart", "reload" }
+local NOT_FOR_ONE = { "listen", "accept", "activate", "after", "requires", "restart", "reload", "logs" }
 
 local function options_of_one(self, name)
   local options = {}

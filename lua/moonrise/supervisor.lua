@@ -196,6 +196,7 @@ local function prepare(self, launch)
 end
 
 local function start_process(self, launch)
+  if self.options.logs and not self.follows then require("moonrise.logging").follow(self) end
   if self.options.accept then return require("moonrise.sockets").serve(self, launch) end
   prepare(self, launch)
   return process.spawn(self.options, launch)
@@ -319,6 +320,7 @@ end
 --- It is no more.
 function M.remove(self)
   M.by_name[self.name] = nil
+  if self.follows then require("moonrise.logging").forget(self) end
   for i, other in ipairs(M.list) do
     if other == self then table.remove(M.list, i) end
   end

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/* Something that happens in a folder on the way of a pattern makes us look at all
+ * names again: that is rare, and then nothing has to be known of what happened. What
+ * happens to a file is told by a watch on the file itself. */
+#include "follow.h"
+
+#include "file.h"
+#include "follow_file.h"
+#include "log.h"
+#include "loop.h"
+#include "util.h"
+#include "walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+
+#define FILES_MAX 256 /* of one pattern: each has a descriptor */
+#define GONE_MAX 4
+#define FOLDER_EVENTS \
+	(IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
+#define FILE_EVENTS (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF)
+
+struct follow {
+	struct follow *next;
+	char *pattern, *name;
+	struct tail *tail;
+	struct output *output;
+	struct output_waiter waiter;
+	struct follow_file *files; /* in the order in which they were found */
+	size_t count;
+	bool has_looked, is_stalled;
+	int complaint; /* the last error that was said */
+};
+
+/* Folders that are watched; those that no pattern leads to any more are left. */
+struct folder {
+	int watch;
+	unsigned round;
+};
+
+static struct follow *follows;
+static struct folder *folders;
+static size_t folder_count;
+static unsigned round_number;
+static bool is_ending;
+
+/* ---- once for all: what inotify says, and that there is more to be read */
+
+static void on_events(struct loop_source *source, uint32_t events);
+static void on_more(struct loop_source *source, uint32_t events);
+
+static struct loop_source notifier = { -1, on_events };
+static struct loop_source more = { -1, on_more };
+
+static int open_source(struct loop_source *source, int fd)
+{
+	if (fd < 0)
+		return -errno;
+	source->fd = fd;
+	int r = loop_add(source, EPOLLIN);
+	if (r < 0) {
+		close(fd);
+		source->fd = -1;
+	}
+	return r;
+}
+
+static int open_sources(void)
+{
+	int r = notifier.fd >= 0 ? 0
+				 : open_source(&notifier, inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+	if (r >= 0 && more.fd < 0)
+		r = open_source(&more, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return r;
+}
+
+/* The loop turns once, for others, before we read on. */
+static void come_again(void)
+{
+	(void)eventfd_write(more.fd, 1);
+}
+
+static int add_watch(int fd, uint32_t events)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int watch = inotify_add_watch(notifier.fd, path, events);
+	return watch < 0 ? -errno : watch;
+}
+
+/* ---- reading */
+
+static void drop(struct follow *f, struct follow_file **place)
+{
+	struct follow_file *file = *place;
+	bool is_shared = false;
+	*place = file->next;
+	f->count--;
+	for (struct follow_file *other = f->files; other; other = other->next)
+		if (other->older == file)
+			other->older = NULL;
+	for (struct follow *g = follows; g; g = g->next)
+		for (struct follow_file *other = g->files; other; other = other->next)
+			is_shared = is_shared || other->watch == file->watch;
+	if (!is_shared)
+		(void)inotify_rm_watch(notifier.fd, file->watch);
+	follow_file_free(file);
+}
+
+/* It is gone, and who wrote to it has closed it: what is in it now is all. When that
+ * is not known, because it was closed before we were there, only the last few of those
+ * that are gone are waited for. */
+static bool is_finished(const struct follow_file *file)
+{
+	unsigned others = 0;
+	for (const struct follow_file *other = file->next; other; other = other->next)
+		others += other->is_gone;
+	return file->is_gone && (file->is_closed || others >= GONE_MAX);
+}
+
+/* A piece of each; true: there is more that can be read. */
+static bool pump(struct follow *f)
+{
+	bool has_more = false;
+	for (struct follow_file **p = &f->files; *p && !f->is_stalled;) {
+		struct follow_file *file = *p;
+		bool is_held_back = file->older && file->older->has_more;
+		bool is_end = is_ending || is_finished(file);
+		if (file->has_more && !is_held_back)
+			f->is_stalled = !follow_file_read(file, is_end);
+		has_more = has_more || file->has_more;
+		if (is_end && !is_ending && !file->has_more)
+			drop(f, p);
+		else
+			p = &file->next;
+	}
+	if (f->is_stalled)
+		output_wait(f->output, &f->waiter);
+	return has_more && !f->is_stalled;
+}
+
+/* The reader of the output has read. */
+static bool on_room(struct output_waiter *waiter)
+{
+	struct follow *f = container_of(waiter, struct follow, waiter);
+	f->is_stalled = false;
+	if (pump(f))
+		come_again();
+	return !f->is_stalled;
+}
+
+static void pump_all(void)
+{
+	bool has_more = false;
+	for (struct follow *f = follows; f; f = f->next)
+		if (!f->is_stalled && pump(f))
+			has_more = true;
+	if (has_more)
+		come_again();
+	for (struct follow *f = follows; f; f = f->next)
+		output_settle(f->output);
+}
+
+static void on_more(struct loop_source *source, uint32_t events)
+{
+	eventfd_t count;
+	(void)events;
+	(void)eventfd_read(source->fd, &count);
+	pump_all();
+}
+
+/* ---- names */
+
+static void complain(struct follow *f, const char *path, int error)
+{
+	if (f->complaint != error)
+		log_warning("%s: cannot follow %s: %s", f->name, path, strerror(-error));
+	f->complaint = error;
+}
+
+static bool is_our_output(const struct stat *st)
+{
+	struct stat own;
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fstat(fd, &own) == 0 && own.st_dev == st->st_dev && own.st_ino == st->st_ino)
+			return true;
+	return false;
+}
+
+static int add_file(struct follow *f, const char *path)
+{
+	struct stat st;
+	auto_close int fd = file_open(path);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	int watch = add_watch(fd, FILE_EVENTS);
+	struct follow_file *file = watch < 0 ? NULL : follow_file_new(fd, path, &st);
+	if (!file)
+		return watch < 0 ? watch : -ENOMEM;
+	(void)keep_fd(&fd);
+	file->watch = watch;
+	speaker_init(&file->speaker, f->name, SPEAKER_FILE, f->tail);
+	file->speaker.output = f->output;
+	if (!f->has_looked)
+		file->position = st.st_size;
+
+	struct follow_file **p = &f->files;
+	for (; *p; p = &(*p)->next) {
+		if (strcmp((*p)->path, path) == 0) {
+			file->older = *p;
+			(*p)->has_more = true; /* as the last look may be long ago */
+		}
+	}
+	*p = file;
+	f->count++;
+	return 0;
+}
+
+/* The one that it has been known as, maybe by another name. */
+static struct follow_file *find(struct follow *f, const struct stat *st)
+{
+	struct follow_file *file = f->files;
+	while (file && (file->inode != st->st_ino || file->device != st->st_dev))
+		file = file->next;
+	return file;
+}
+
+static void found(struct follow *f, const char *path)
+{
+	struct stat st;
+	int r = file_stat(path, true, &st);
+	if (r == -ENOENT || (r >= 0 && (!S_ISREG(st.st_mode) || is_our_output(&st))))
+		return;
+	struct follow_file *known = r < 0 ? NULL : find(f, &st);
+	if (known) {
+		known->is_gone = false;
+		return;
+	}
+	if (r >= 0)
+		r = f->count < FILES_MAX ? add_file(f, path) : -EMFILE;
+	if (r < 0 && r != -ENOENT)
+		complain(f, path, r);
+}
+
+/* The folder that `path` really lies in. */
+static int watch_folder_of(const char *path)
+{
+	auto_place struct place place = NO_PLACE;
+	int r = walk_to(path, WALK_FOLLOW, &place);
+	int watch = r < 0 ? r : add_watch(place.folder, FOLDER_EVENTS | IN_ONLYDIR);
+	if (watch < 0)
+		return watch;
+	size_t i = 0;
+	while (i < folder_count && folders[i].watch != watch)
+		i++;
+	if (i == folder_count) {
+		struct folder *grown = realloc(folders, (i + 1) * sizeof(*folders));
+		if (!grown)
+			return -ENOMEM;
+		folders = grown;
+		folder_count++;
+	}
+	folders[i] = (struct folder){ watch, round_number };
+	return 0;
+}
+
+static void leave_folders(void)
+{
+	for (size_t i = 0; i < folder_count;) {
+		if (folders[i].round == round_number) {
+			i++;
+		} else {
+			(void)inotify_rm_watch(notifier.fd, folders[i].watch);
+			folders[i] = folders[--folder_count];
+		}
+	}
+}
+
+static void expand(struct follow *f, char *path, size_t length, const char *rest);
+
+/* `name` is in the folder that the first bytes of `path` name. */
+static void go_on_with(struct follow *f, char *path, size_t length, const char *name,
+		       const char *rest)
+{
+	size_t size = strlen(name);
+	if (length + 1 + size >= PATH_MAX)
+		return;
+	path[length] = '/';
+	memcpy(path + length + 1, name, size + 1);
+	if (*rest)
+		expand(f, path, length + 1 + size, rest);
+	else
+		found(f, path);
+	path[length] = '\0';
+}
+
+static void expand_folder(struct follow *f, char *path, size_t length, const char *part,
+			  const char *rest)
+{
+	int fd = file_open_folder(length > 0 ? path : "/");
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	if (!folder) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(folder));)
+		if (fnmatch(part, entry->d_name, FNM_PERIOD | FNM_NOESCAPE) == 0)
+			go_on_with(f, path, length, entry->d_name, rest);
+	closedir(folder);
+}
+
+/* Watches each folder before it is looked at, so that nothing is missed. */
+static void expand(struct follow *f, char *path, size_t length, const char *rest)
+{
+	char part[NAME_MAX + 1];
+	rest += strspn(rest, "/");
+	size_t size = strcspn(rest, "/");
+	if (size == 0 || size > NAME_MAX || length + 1 + size >= PATH_MAX)
+		return;
+	memcpy(part, rest, size);
+	part[size] = '\0';
+	rest += size;
+	rest += strspn(rest, "/");
+
+	path[length] = '/';
+	memcpy(path + length + 1, part, size + 1);
+	int r = watch_folder_of(path);
+	path[length] = '\0';
+	if (r < 0 && r != -ENOENT)
+		complain(f, path, r);
+	if (strpbrk(part, "*?["))
+		expand_folder(f, path, length, part, rest);
+	else
+		go_on_with(f, path, length, part, rest);
+}
+
+static void look(struct follow *f)
+{
+	char path[PATH_MAX] = "";
+	for (struct follow_file *file = f->files; file; file = file->next)
+		file->is_gone = true;
+	expand(f, path, 0, f->pattern);
+	f->has_looked = true;
+	for (struct follow_file *file = f->files; file; file = file->next)
+		file->has_more = file->has_more || file->is_gone;
+}
+
+static void look_all(void)
+{
+	round_number++;
+	for (struct follow *f = follows; f; f = f->next)
+		look(f);
+	leave_folders();
+}
+
+/* ---- events */
+
+static bool hear_of_file(struct follow_file *file, uint32_t mask)
+{
+	if (mask & (IN_MODIFY | IN_CLOSE_WRITE)) {
+		follow_file_changed(file);
+		file->is_closed = mask & IN_CLOSE_WRITE;
+	}
+	return mask & (IN_ATTRIB | IN_MOVE_SELF);
+}
+
+static void forget_folder(int watch)
+{
+	for (size_t i = 0; i < folder_count; i++)
+		if (folders[i].watch == watch)
+			folders[i] = folders[--folder_count];
+}
+
+/* true: names have to be looked at. */
+static bool hear(const struct inotify_event *event)
+{
+	bool is_overflow = event->mask & IN_Q_OVERFLOW, is_file = false, has_changed = false;
+	for (struct follow *f = follows; f; f = f->next) {
+		for (struct follow_file *file = f->files; file; file = file->next) {
+			if (is_overflow)
+				follow_file_changed(file);
+			if (file->watch != event->wd)
+				continue;
+			is_file = true;
+			has_changed = hear_of_file(file, event->mask) || has_changed;
+		}
+	}
+	if (event->mask & IN_IGNORED)
+		forget_folder(event->wd);
+	return has_changed || !is_file;
+}
+
+static void on_events(struct loop_source *source, uint32_t events)
+{
+	char data[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n = read(source->fd, data, sizeof(data));
+	bool has_changed = false;
+	(void)events;
+	for (char *p = data; n > 0 && p < data + n;) {
+		const struct inotify_event *event = (const struct inotify_event *)p;
+		has_changed = hear(event) || has_changed;
+		p += sizeof(*event) + event->len;
+	}
+	if (has_changed)
+		look_all();
+	pump_all();
+}
+
+/* ---- for others */
+
+struct follow *follow_new(const char *pattern, const char *name, struct tail *tail)
+{
+	int r = open_sources();
+	struct follow *f = r < 0 ? NULL : calloc(1, sizeof(*f));
+	if (f) {
+		f->pattern = strdup(pattern);
+		f->name = strdup(name);
+	}
+	if (!f || !f->pattern || !f->name) {
+		if (f) {
+			free(f->pattern);
+			free(f->name);
+		}
+		free(f);
+		errno = r < 0 ? -r : ENOMEM;
+		return NULL;
+	}
+	f->tail = tail_ref(tail);
+	f->output = output_stdout();
+	f->waiter.room = on_room;
+	f->next = follows;
+	follows = f;
+	look(f);
+	come_again();
+	return f;
+}
+
+void follow_free(struct follow *f)
+{
+	if (!f)
+		return;
+	struct follow **p = &follows;
+	while (*p != f)
+		p = &(*p)->next;
+	if (f->is_stalled)
+		output_leave(f->output, &f->waiter);
+	while (f->files)
+		drop(f, &f->files);
+	*p = f->next;
+	tail_unref(f->tail);
+	free(f->pattern);
+	free(f->name);
+	free(f);
+	look_all();
+}
+
+/* There is something that could be read and said. */
+static bool has_work(void)
+{
+	for (struct follow *f = follows; f; f = f->next)
+		for (struct follow_file *file = f->files; file; file = file->next)
+			if (file->has_more && !f->is_stalled)
+				return true;
+	return false;
+}
+
+static void read_all(const struct output_end *end)
+{
+	for (struct follow *f = follows; f; f = f->next)
+		for (struct follow_file *file = f->files; file; file = file->next)
+			follow_file_changed(file);
+	while (has_work() && loop_time() < end->deadline) {
+		pump_all();
+		output_drain(end);
+	}
+}
+
+void follow_flush(const struct output_end *end)
+{
+	if (!follows)
+		return;
+	look_all();
+	read_all(end);
+	is_ending = true;
+	read_all(end);
+}
