@@ -114,7 +114,45 @@ def test_what_was_said_in_an_earlier_run_does_not_count(boot):
     assert c.wait() == 0, c.err
 
 
+ECHO = '''
+        init.start { "cat", name = "echo", listen = { "/run/echo.sock", "127.0.0.1:7" }, accept = { stdio = true } }
+'''
+
+
+def test_a_socket_may_be_asked(boot):
+    c = boot(PRELUDE + ECHO + '''
+        probe.unix("/run/echo.sock", { send = "are you\\0 there?\\n", expect = "%z there%?" }):wait("30s")
+        probe.tcp(7, { send = "hello", expect = "^hello$" }):wait("30s")
+        probe.tcp("127.0.0.1", 7, { send = "x" }):wait("30s")
+        init.start { "sleep", "infinity", name = "next", ready = probe.tcp("127.0.0.1:7", { send = "a", expect = "a" }) }
+        local big = ("x"):rep(3000000)
+        probe.tcp(7, { send = big, expect = "x$" }):wait("30s")
+        init.exit(0)
+    ''')
+    assert c.wait() == 0, c.err
+
+
+def test_an_answer_that_is_not_expected_is_said(boot):
+    c = boot(PRELUDE + '''
+        init.start { sh = "read x; printf 'no\\1 no'", name = "no", listen = "127.0.0.1:7", accept = { stdio = true } }
+        init.start { sh = "read x; exit 0", name = "mute", listen = "127.0.0.1:8", accept = { stdio = true } }
+        for _, port in ipairs { 7, 8 } do
+          local _, fault = pcall(function()
+            local p = probe.tcp(port, { send = "?\\n", expect = "yes" })
+            p:wait("300ms")
+          end)
+          init.log("notice", "%s", fault)
+        end
+        init.exit(0)
+    ''')
+    assert c.wait() == 0, c.err
+    assert 'waited for 127.0.0.1 port 7; the last answer was: it said "no. no"' in c.err
+    assert "waited for 127.0.0.1 port 8; the last answer was: it hung up" in c.err
+
+
 BAD = {
+    'probe.tcp(80, { expect = "[" })': "'expect' of probe.tcp: malformed pattern",
+    'probe.unix("/run/x", { sent = "x" })': "unknown option 'sent' of probe.unix; did you mean 'send'?",
     'probe.fd(2)': "probe.fd takes the number of a descriptor, 3 to 1023, not 2",
     'probe.log(5)': "probe.log takes a pattern, not an integer",
     'probe.log("[")': 'probe.log("["): malformed pattern (missing \']\')',

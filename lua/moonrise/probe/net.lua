@@ -11,6 +11,7 @@ local M = {}
 
 local STATUS = fault.STATUS
 local PATIENCE = 5 -- seconds for one answer
+local ANSWER_LIMIT = 65536 -- bytes of it
 
 local reason_of = probe.reason_of
 
@@ -24,13 +25,6 @@ local function finish_connect(fd, why)
   end
   if connected then return true end
   return false, reason and reason_of(reason) or "no answer"
-end
-
-local function look_by(connect)
-  return function()
-    local fd <close>, why = connect()
-    return finish_connect(fd, why)
-  end
 end
 
 -- Numbers, localhost and /etc/hosts; anything else would have to ask the network.
@@ -50,30 +44,6 @@ local function port_of(port, what)
   return number
 end
 
---- A TCP port that accepts connections.
--- probe.tcp(80), probe.tcp("localhost", 80) or probe.tcp("127.0.0.1:80")
-function M.tcp(host, port)
-  if port == nil then
-    if type(host) == "string" and host:find(":") then
-      host, port = host:match("^%[?(.-)%]?:(%d+)$")
-    else
-      host, port = "127.0.0.1", host
-    end
-  end
-  port = port_of(port, "probe.tcp")
-  local address = address_of(host, "probe.tcp")
-  return probe.new(("%s port %d"):format(host, port), look_by(function() return net.connect_tcp(address, port) end))
-end
-
---- A unix stream socket that accepts connections.
--- @string path
-function M.unix(path)
-  probe.check_path("probe.unix", path)
-  local wait = require "moonrise.probe.path"
-  return probe.new("the socket " .. path, look_by(function() return net.connect_unix(path) end),
-    { pause = wait.pause_at(path), finish = wait.finish })
-end
-
 local function send_all(fd, text)
   while text ~= "" do
     local count, reason, errno = fd:write(text)
@@ -88,21 +58,83 @@ local function send_all(fd, text)
   return true
 end
 
--- The answer up to its end or `limit` bytes.
-local function receive(fd, limit)
-  local parts, size, deadline = {}, 0, loop.now() + PATIENCE
-  while size < limit do
+-- The answer up to its end, `limit` bytes, or what `is_whole` of its text so far says.
+local function receive(fd, limit, is_whole)
+  local text, deadline = "", loop.now() + PATIENCE
+  while #text < limit do
     local data, reason, errno = fd:read(4096)
     if data == "" then break end
     if data then
-      parts[#parts + 1], size = data, size + #data
+      text = text .. data
+      if is_whole and is_whole(text) then break end
     elseif errno ~= 11 then
       return nil, reason_of(reason)
     elseif not task.readable(fd, deadline - loop.now()) then
       return nil, ("no whole answer in %ds"):format(PATIENCE)
     end
   end
-  return table.concat(parts)
+  return text
+end
+
+local function visible(bytes) return '"' .. bytes:gsub("[^ -~]", ".") .. '"' end
+
+-- Say something, and hear what is expected.
+local function converse(fd, options)
+  local ok, reason = send_all(fd, options.send or "")
+  if not ok or not options.expect then return ok, reason end
+  local function is_it(text) return text:find(options.expect) end
+  local answer, trouble = receive(fd, ANSWER_LIMIT, is_it)
+  if not answer then return false, trouble end
+  if is_it(answer) then return true end
+  return false, answer == "" and "it hung up" or "it said " .. visible(answer:sub(1, 40))
+end
+
+local CONVERSATION = {
+  send = "string",
+  expect = { type = "string", check = function(pattern, what)
+    local ok, why = pcall(string.find, "", pattern)
+    if not ok then fault.raise(STATUS.script, "%s: %s", what, why) end
+  end },
+}
+
+local function look_by(connect, options)
+  return function()
+    local fd <close>, why = connect()
+    local ok, reason = finish_connect(fd, why)
+    if ok then ok, reason = converse(fd, options) end
+    return ok, reason
+  end
+end
+
+--- A TCP port that accepts connections.
+-- probe.tcp(80), probe.tcp("localhost", 80) or probe.tcp("127.0.0.1:80"), each with
+-- @tparam[opt] table options send: a text that is sent then; expect: a Lua pattern that the
+--   first 64 KiB of the answer contain
+function M.tcp(host, port, options)
+  if type(port) == "table" then port, options = nil, port end
+  options = strict.check("probe.tcp", options or {}, CONVERSATION)
+  if port == nil then
+    if type(host) == "string" and host:find(":") then
+      host, port = host:match("^%[?(.-)%]?:(%d+)$")
+    else
+      host, port = "127.0.0.1", host
+    end
+  end
+  port = port_of(port, "probe.tcp")
+  local address = address_of(host, "probe.tcp")
+  return probe.new(("%s port %d"):format(host, port), look_by(function() return net.connect_tcp(address, port) end,
+    options))
+end
+
+--- A unix stream socket that accepts connections.
+-- @string path
+-- @tparam[opt] table options send, expect: as for tcp
+function M.unix(path, options)
+  probe.check_path("probe.unix", path)
+  options = strict.check("probe.unix", options or {}, CONVERSATION)
+  local wait = require "moonrise.probe.path"
+  return probe.new("the socket " .. path, look_by(function() return net.connect_unix(path) end, options),
+    { pause = wait.pause_at(path), finish = wait.finish })
 end
 
 local HTTP_OPTIONS = { status = "integer|table", body = "string", host = "string" }
@@ -136,7 +168,7 @@ function M.http(url, options)
     local ok, reason = finish_connect(fd, why)
     if ok then ok, reason = send_all(fd, request) end
     if not ok then return false, reason end
-    local answer, trouble = receive(fd, 65536)
+    local answer, trouble = receive(fd, ANSWER_LIMIT)
     if not answer then return false, trouble end
     local status = math.tointeger(answer:match("^HTTP/%d%.%d (%d%d%d)"))
     if not status then return false, "no HTTP: " .. ("%q"):format(answer:sub(1, 40)) end
