@@ -112,11 +112,18 @@ local words = {}
 function words.eval(client, text) run_task(client, "eval", eval, text) end
 function words.repl(client, text) run_task(client, "repl", repl, text) end
 
--- The one that is asked every few seconds, for ever: without a task.
-function words.health(client, option)
-  local ok, reason = require("moonrise.status").is_healthy(option == "--live")
+local function tell_health(client, ok, reason)
   if not ok then client:write("E", reason .. "\n") end
-  client:finish(ok and 0 or FAILED)
+  return ok and 0 or FAILED
+end
+
+-- The one that is asked every few seconds, for ever: without a task, if no service is asked.
+function words.health(client, option)
+  local status, is_live = require "moonrise.status", option == "--live"
+  local ok, reason = status.is_healthy(is_live)
+  local asked = ok and not is_live and status.asked() or {}
+  if #asked == 0 then return client:finish(tell_health(client, ok, reason)) end
+  run_task(client, "health", function() return tell_health(client, status.ask(asked)) end)
 end
 
 -- All others.

@@ -96,11 +96,14 @@ end
 
 -- All -----------------------------------------------------------------------------------
 
+local PROBE = { type = "table|function", check = function(value, what)
+  return require("moonrise.probe").check(value, what)
+end }
+
 --- The options of a service, on top of those of every process.
 M.OPTIONS = process.options_with {
-  ready = { type = "table|function", check = function(value, what)
-    return require("moonrise.probe").check(value, what)
-  end },
+  ready = PROBE,
+  health = PROBE,
   start_timeout = duration(90),
   after = "table",
   requires = "table",

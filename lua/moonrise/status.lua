@@ -6,6 +6,8 @@ local supervisor = require "moonrise.supervisor"
 
 local M = {}
 
+local PATIENCE = 4 -- seconds for the answer of a service; HEALTHCHECK's own is 5 s or more
+
 -- Not a word to worry about: it runs, or nobody wants it to.
 local AT_REST = { ready = true, reloading = true, stopped = true }
 
@@ -174,6 +176,35 @@ function M.is_healthy(live)
     table.insert(troubled, 1, ("%s for %s"):format(boot.state, M.time(loop.now() - boot.since)))
   end
   return false, "not ready: " .. table.concat(troubled, ", ")
+end
+
+--- The services that are to be asked how they are: ready, with the option `health`.
+function M.asked()
+  local list = {}
+  for _, service in ipairs(supervisor.list) do
+    if service.options.health and service.state == "ready" then list[#list + 1] = service end
+  end
+  return list
+end
+
+--- Ask them, side by side; waits for the answers, but not for ever.
+-- @tparam {service,...} services of M.asked
+-- @treturn bool
+-- @treturn string what is wrong with those that don't give the right answer
+function M.ask(services)
+  local task = require "moonrise.task"
+  local runs, troubled = {}, {}
+  for i, service in ipairs(services) do
+    local probe = service.options.health
+    runs[i] = task.spawn(service.name, task.timeout, PATIENCE, probe.wait, probe, nil, service)
+  end
+  for i, service in ipairs(services) do
+    local _, ok = runs[i]:wait()
+    if not ok then
+      troubled[#troubled + 1] = ("%s is up, but %s"):format(service.name, service.options.health:describe(service))
+    end
+  end
+  return #troubled == 0, "not healthy: " .. table.concat(troubled, ", ")
 end
 
 return M

@@ -97,6 +97,35 @@ def test_health_tells_when_the_container_is_ready(boot):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+HEALTH = """
+    local init = require "moonrise"
+    local fs = require "moonrise.fs"
+    local probe = require "moonrise.probe"
+    init.all(
+      init.service { "sleep", "infinity", name = "asked", health = probe.all { probe.file("well"), probe.file("happy") } },
+      init.service { "sleep", "infinity", name = "called", health = function(service)
+        return fs.exists("called") and service.name == "called"
+      end })
+"""
+
+
+def test_health_asks_the_services(boot):
+    c = boot(HEALTH, files={"well": "", "happy": "", "called": ""})
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert c.moonrise("health", "--ready").returncode == 0
+    for name in "called", "happy":
+        os.rename(c.path(name), c.path("away"))
+        done = c.moonrise("health")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"not healthy: {'called' if name == 'called' else 'asked'} is up, but waited for ")
+        assert c.moonrise("health", "--live").returncode == 0
+        os.rename(c.path("away"), c.path(name))
+        assert c.moonrise("health").returncode == 0
+    c.moonrise("stop", "called")
+    os.remove(c.path("called"))
+    assert "not healthy" not in c.moonrise("health").stderr
+
+
 def test_health_fails_while_a_service_is_being_restarted(boot):
     c = until_ready(boot("""
         local init = require "moonrise"
