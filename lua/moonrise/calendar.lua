@@ -1,6 +1,7 @@
 --- Calendar expressions: when does it strike next?
 -- Those of systemd.time(7), "Mon..Fri *-*-* 08:00", and the five fields and words of
--- crontab(5), "0 8 * * mon-fri". Pure but for os.date, which knows the time zone.
+-- crontab(5), "0 8 * * mon-fri". Pure but for os.date, which knows the time zone that
+-- we live in; moonrise.zone knows others.
 --
 -- A time of the calendar is six numbers, year to second. The search looks at them
 -- from the left: a number that its field does not have is raised to the next that it
@@ -42,6 +43,8 @@ local function day_number(year, month, day)
   if month <= 2 then year, month = year - 1, month + 12 end
   return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 719469
 end
+
+M.day_number = day_number
 
 -- Seconds of a time as if it were UTC.
 local function civil_seconds(t)
@@ -130,8 +133,8 @@ end
 
 -- Seconds that the local clock is ahead of UTC at a time.
 local function offset_at(spec, seconds)
-  if spec.is_utc then return 0 end
   local whole = math.floor(seconds)
+  if spec.zone then return spec.zone(whole) end
   local d = os.date("*t", whole)
   return civil_seconds { d.year, d.month, d.day, d.hour, d.min, d.sec * MICRO } - whole
 end
@@ -283,12 +286,8 @@ local function systemd_fields(spec, texts)
   end
 end
 
-local function parse_systemd(text)
-  local spec, why = {}
-  text = text:gsub(" +utc$", function()
-    spec.is_utc = true
-    return ""
-  end)
+local function parse_systemd(text, zone)
+  local spec, why = { zone = zone }
   local words = {}
   for word in (WORDS[text] or text):gmatch("[^ ]+") do words[#words + 1] = word end
   if words[1] and words[1]:find("^%a") then
@@ -374,16 +373,30 @@ end
 
 -- Both ---------------------------------------------------------------------------------------------
 
+local function utc() return 0 end
+
+-- A word behind the last blank that is no weekday, date or time: the text before it,
+-- and the clock of that zone.
+local function take_zone(text, find_zone)
+  local rest, name = text:match("^(.*%S)%s+(%a%S*)$")
+  if not name then return text end
+  if name:lower() == "utc" then return rest, utc end
+  return rest, find_zone and find_zone(name), ("'%s' is no time zone that is known here"):format(name)
+end
+
 --- Understand an expression of either kind.
 -- @string text
+-- @func[opt] find_zone from a name to a function as of moonrise.zone, or nil
 -- @treturn table|nil a value for next()
 -- @treturn string what is wrong
-function M.parse(text)
-  text = text:lower():match("^%s*(.-)%s*$")
+function M.parse(text, find_zone)
+  text = text:match("^%s*(.-)%s*$")
   local fields = {}
-  for field in (CRON_WORDS[text] or text):gmatch("%S+") do fields[#fields + 1] = field end
+  for field in (CRON_WORDS[text:lower()] or text:lower()):gmatch("%S+") do fields[#fields + 1] = field end
   if #fields == #CRON then return parse_cron(fields) end
-  return parse_systemd(text)
+  local rest, zone, trouble = take_zone(text, find_zone)
+  if trouble and not zone then return nil, trouble end
+  return parse_systemd(rest:lower(), zone)
 end
 
 return M

@@ -185,7 +185,9 @@ end
 function M.at(expression, what, options)
   local calendar = require "moonrise.calendar"
   local spec, why
-  if type(expression) == "string" then spec, why = calendar.parse(expression) end
+  if type(expression) == "string" then
+    spec, why = calendar.parse(expression, function(name) return require("moonrise.zone").find(name) end)
+  end
   if not spec then
     fault.raise(fault.STATUS.script,
       "init.at: %s; it takes a calendar expression such as \"Mon..Fri 08:00\", \"daily\" or \"*/5 * * * *\"",

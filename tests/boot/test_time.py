@@ -51,6 +51,19 @@ def test_at_runs_by_the_calendar(boot):
     assert jobs(c)["new year"]["runs"] == 0
 
 
+def test_a_zone_has_a_clock_of_its_own(boot):
+    c = boot('''
+        local init = require "moonrise"
+        init.at("daily", print, { name = "here" })
+        init.at("daily Asia/Kolkata", print, { name = "there" })
+        init.at("daily UTC", print, { name = "in Greenwich" })
+    ''', env={"TZ": "XYZ-5:30"})
+    seconds = eventually(lambda: {name: job["seconds"] for name, job in jobs(c).items()})
+    assert abs(seconds["here"] - seconds["there"]) < 1
+    assert abs((seconds["in Greenwich"] - seconds["here"]) % 86400 - 5.5 * 3600) < 1
+    assert c.stop() == 0
+
+
 def test_a_stop_ends_what_runs(boot):
     c = boot('''
         local init = require "moonrise"
@@ -73,6 +86,9 @@ def test_a_run_by_hand_raises(boot):
 
 
 @pytest.mark.parametrize("call, message", [
+    ('init.at("daily Europe/Nowhere", print)',
+     "'Europe/Nowhere' is no time zone that is known here in \"daily Europe/Nowhere\""),
+    ('init.at("daily x/../../../../etc/passwd", print)', "etc/passwd' is no time zone that is known here"),
     ('init.at("Mon..Fry 08:00", print)', "'mon..fry' is no weekday in \"Mon..Fry 08:00\""),
     ('init.at("61 * * * *", print)', "the minute '61' is out of range"),
     ('init.at("daily")', "takes a function or"),
