@@ -38,7 +38,7 @@ static lua_State *start(void)
 	lua_State *L = luaL_newstate();
 
 	luaL_openlibs(L);
-	if (luaL_dostring(L, "package.path = 'lua/?.lua'") != LUA_OK ||
+	if (luaL_dostring(L, "package.path = 'lua/?.lua;/usr/share/lua/5.4/?.lua'") != LUA_OK ||
 	    luaL_loadfile(L, HARNESS) != LUA_OK || lua_pcall(L, 0, 3, 0) != LUA_OK)
 		give_up(L);
 	max_lines = luaL_optinteger(L, 2, 50000);

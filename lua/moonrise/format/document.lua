@@ -14,7 +14,7 @@
 --   parse(text) -> items          of a whole document, when that is more than `read`
 --   open(section)                 fills in head, items and tail, when `parse` leaves that for later
 --   fold(name, is_section)        gives the same for names that mean the same
---   show(value, shown) -> text    how a value is written, in place of `shown`
+--   show(value, shown, item) -> text  how a value is written, in place of `shown` in an item
 --   line(name, value, like, section, ending) -> raw  a new line, without the last `ending`; `like` is a
 --                                 value nearby, or nil
 --   section(name, parent, ending) -> head, tail  or nothing when `parent` can't have one
@@ -22,6 +22,7 @@
 --   order(names)                  sorts new names; alphabetically when there is no such function
 --   first = true                  of several values of a name the first counts, not the last
 --   apart = true                  sections of the same name are not one
+--   goes_on = true                a line further in than a value may be part of that
 -- None of them cares for what can't be written: what they make is read again.
 -- @module moonrise.format.document
 local fault = require "moonrise.fault"
@@ -198,28 +199,49 @@ local function ends_in_empty_line(doc)
   return item[field]:find("^\r?\n$") or item[field]:find("\n\r?\n$")
 end
 
--- What was made must be read as what was meant. That is also how a value is found
--- that the format can't hold; it is not shown, since it may be a secret.
+-- What was made must be read as what was meant, whatever follows. That is also how a
+-- value is found that the format can't hold; it is not shown, since it may be a secret.
 local function check(doc, raw, name, value, path)
-  local ok, items = pcall(doc.format.read, raw, 1)
-  if not ok and type(items) ~= "table" then error(items, 0) end
-  local item = ok and items[1]
-  if not item or items[2] or item.name ~= name or item.value ~= value then
-    refuse("%s: %s can't hold this %s", describe(path), doc.format.name, value == nil and "name" or "name or value")
+  local count = value == nil and 1 or 2
+  local text = count == 1 and raw or (raw:find("\n$") and raw or raw .. doc.ending) .. raw
+  local ok, items = pcall(doc.format.read, text, 1)
+  if not ok and (type(items) ~= "table" or getmetatable(items)) then error(items, 0) end
+  for i = 1, count do
+    local item = ok and items[i]
+    if not item or #items > count or item.name ~= name or item.value ~= value then
+      refuse("%s: %s can't hold this %s", describe(path), doc.format.name, value == nil and "name" or "name or value")
+    end
   end
-  return item
+  return items[count]
+end
+
+local function position(doc, section, item)
+  for i, one in ipairs(items_of(doc, section)) do
+    if one == item then return i end
+  end
+end
+
+-- The line that is behind a new one must not become part of it.
+local function check_next(doc, raw, behind, path)
+  local text = behind and (behind.raw or behind.head)
+  if not text or not doc.format.goes_on then return end
+  local ok, items = pcall(doc.format.read, raw .. text, 1)
+  if ok and items[1].raw ~= raw then
+    refuse("%s: the line that follows would become part of this", describe(path))
+  end
 end
 
 local function change_value(doc, section, item, value, path)
   local format = doc.format
   local raw
   if item.from and value ~= true and item.value ~= true then
-    local shown = format.show(value, item.raw:sub(item.from, item.to))
+    local shown = format.show(value, item.raw:sub(item.from, item.to), item)
     raw = item.raw:sub(1, item.from - 1) .. shown .. item.raw:sub(item.to + 1)
   else
     raw = format.line(item.name, value, item, section, doc.ending) .. (item.raw:match("\r?\n$") or "")
   end
   local made = check(doc, raw, item.name, value, path)
+  check_next(doc, raw, section.items[position(doc, section, item) + 1], path)
   item.raw, item.value, item.from, item.to = made.raw, made.value, made.from, made.to
 end
 
@@ -228,12 +250,6 @@ local function insert(doc, section, at, item)
   if at == #items + 1 and section.tail == "" then close_line(doc, section) end
   table.insert(items, at, item)
   if section.index and item.name then push(section.index, key_of(doc, item), item) end
-end
-
-local function position(doc, section, item)
-  for i, one in ipairs(items_of(doc, section)) do
-    if one == item then return i end
-  end
 end
 
 -- Behind the last value; in front of the first section when there is no value yet.
@@ -255,6 +271,7 @@ local function add_value(doc, section, value, path)
   local at, like = place_of_value(doc, section)
   if #same > 0 then at, like = position(doc, section, same[#same]) + 1, same[#same] end
   local raw = doc.format.line(name, value, like, section, doc.ending) .. doc.ending
+  check_next(doc, raw, section.items[at], path)
   insert(doc, section, at, check(doc, raw, name, value, path))
 end
 

@@ -39,7 +39,7 @@ end
 
 -- nil when it is no base64.
 local function decode(text)
-  local digits, padding = text:match("^([%w+/]*)(=?=?)$")
+  local digits = text:match("^([%w+/]*)=?=?$")
   if not digits or #text % 4 ~= 0 then return nil end
   local parts, bits, count = {}, 0, 0
   for i = 1, #digits do
@@ -51,7 +51,7 @@ local function decode(text)
       bits = bits & (1 << count) - 1
     end
   end
-  return bits == 0 and count == 2 * #padding and table.concat(parts) or nil
+  return bits == 0 and table.concat(parts) or nil
 end
 
 -- Lines -----------------------------------------------------------------------------
@@ -65,10 +65,12 @@ end
 
 local function unfold(raw) return (raw:gsub("\r?\n ", ""):gsub("\r?\n$", "")) end
 
-local function fold_line(text, ending)
-  if #text <= WIDTH then return text end
-  local parts = { text:sub(1, WIDTH) }
-  for i = WIDTH + 1, #text, WIDTH - 1 do parts[#parts + 1] = text:sub(i, i + WIDTH - 2) end
+-- Not in the name, the first `least` bytes.
+local function fold_line(text, least, ending)
+  local width = math.max(WIDTH, least)
+  if #text <= width then return text end
+  local parts = { text:sub(1, width) }
+  for i = width + 1, #text, WIDTH - 1 do parts[#parts + 1] = text:sub(i, i + WIDTH - 2) end
   return table.concat(parts, ending .. " ")
 end
 
@@ -99,7 +101,7 @@ local function written(name, value, ending)
   else
     text = name .. ": " .. value
   end
-  return fold_line(text, ending)
+  return fold_line(text, #name + 1, ending)
 end
 
 -- Entries ---------------------------------------------------------------------------
@@ -213,12 +215,12 @@ end
 local function fold(name, is_section)
   if is_section then
     if name:find('[\\"]') then name = plain_escapes(name) end
-    name = name:gsub(" *([,;=+]) *", "%1"):gsub(";", ","):match("^ *(.-) *$")
+    name = name:gsub(" *([,=+]) *", "%1"):gsub("^ +", ""):gsub(" +$", "")
   end
   return name:lower()
 end
 
-local function depth(dn) return select(2, plain_escapes(dn):gsub("[,;]", "")) end
+local function depth(dn) return select(2, plain_escapes(dn):gsub(",", "")) end
 
 -- Entries above before those below them, objectClass before what it allows.
 local function order(names)
