@@ -100,7 +100,7 @@ int top_run(int argc, char **argv)
 {
 	if (client_connect() < 0)
 		return EX_UNAVAILABLE;
-	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+	if (argc == 1 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		return run_on_terminal(argv[0]);
 	client_send(argv, argc);
 	return client_follow();

@@ -14,6 +14,7 @@ _moonrise_words() {
 # What may follow the word $1 as its argument number $2.
 _moonrise_arguments() {
 	case $1$2 in
+	why1) echo --json && _moonrise_services ;;
 	start* | stop* | restart* | reload* | why* | logs* | wait1 | enter1) _moonrise_services ;;
 	wait2) echo waiting starting ready reloading stopping stopped failed backoff ;;
 	wait*) echo --timeout ;;
@@ -21,7 +22,7 @@ _moonrise_arguments() {
 	signal1) echo HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH ;;
 	signal*) _moonrise_services ;;
 	health1) echo --ready --live ;;
-	status1) echo --json ;;
+	status1 | top1) echo --json ;;
 	env1) echo --json -0 ;;
 	settings*) echo --json --markdown ;;
 	shutdown1) echo --status ;;

@@ -64,6 +64,29 @@ local function fit(lines, columns, rows)
   return table.concat(shown)
 end
 
+local ORDER = {
+  "state", "seconds", "processes", "cpu_percent", "memory", "services", "name", "pid", "cpu_seconds", "restarts",
+}
+
+--- The same for programs, in the order of their declaration. There is no sample before
+-- it, so the share of the CPU is that since the start of each service.
+function M.json()
+  local sample, entries, total = collect()
+  local services = setmetatable({}, { __jsontype = "array" })
+  for i, entry in ipairs(entries) do
+    local service = entry.service
+    services[i] = {
+      name = service.name, state = service.state, seconds = sample.when - service.since, pid = service.pid,
+      processes = entry.processes, cpu_percent = entry.percent, memory = entry.memory, cpu_seconds = entry.cpu,
+      restarts = service.restarts,
+    }
+  end
+  return require("dkjson").encode({
+    state = boot.state, seconds = sample.when - boot.since, processes = total.processes, cpu_percent = total.cpu,
+    memory = total.memory, services = services,
+  }, { indent = true, keyorder = ORDER }) .. "\n"
+end
+
 --- One picture, those who use most of the CPU first.
 -- @tparam[opt] table before the sample that the last picture has returned
 -- @int[opt] columns of the terminal; nil: it is none

@@ -68,12 +68,31 @@ function M.output(service)
   return ""
 end
 
+local function reason(service) return (explain[service.state] or explain_up)(service) end
+
 --- One line that ends with a newline, and what it said last if it has ended badly.
 -- @tparam Service service
 -- @treturn string
 function M.text(service)
-  local line = ("%s %s\n"):format(service.name, (explain[service.state] or explain_up)(service))
+  local line = ("%s %s\n"):format(service.name, reason(service))
   return HAS_ENDED[service.state] and line .. M.output(service) or line
+end
+
+--- The same of several services for programs.
+-- @tparam {Service,...} services
+-- @treturn string
+function M.json(services)
+  local array = { __jsontype = "array" }
+  local list = setmetatable({}, array)
+  for i, service in ipairs(services) do
+    local output = setmetatable({}, array)
+    for line in M.output(service):gmatch("  ([^\n]*)\n") do output[#output + 1] = line end
+    list[i] = {
+      name = service.name, state = service.state, seconds = loop.now() - service.since, why = reason(service),
+      output = output,
+    }
+  end
+  return require("dkjson").encode(list, { indent = true, keyorder = { "name", "state", "seconds", "why" } }) .. "\n"
 end
 
 return M

@@ -98,8 +98,13 @@ function M.words.wait(client, arguments)
   return FAILED
 end
 
-function M.words.why(client, names)
-  for _, service in ipairs(find_all(names)) do client:write("O", require("moonrise.why").text(service)) end
+function M.words.why(client, arguments)
+  local why, services = require "moonrise.why", find_all(arguments)
+  if arguments.json then
+    client:write("O", why.json(services))
+    return 0
+  end
+  for _, service in ipairs(services) do client:write("O", why.text(service)) end
   return 0
 end
 
@@ -139,6 +144,10 @@ end
 function M.words.top(client, arguments)
   local columns, rows = math.tointeger(tonumber(arguments.columns)), math.tointeger(tonumber(arguments.rows))
   local text
+  if arguments.json then
+    client:write("O", require("moonrise.top").json())
+    return 0
+  end
   text, client.sample = require("moonrise.top").text(client.sample, columns, rows or 1000)
   client:write("O", text)
   return 0

@@ -50,6 +50,21 @@ def test_top_on_a_pipe_is_one_picture(two):
     assert "\x1b" not in text
 
 
+def test_top_for_programs(two):
+    def top():
+        return json.loads(two.moonrise("top", "--json").stdout)
+
+    eventually(lambda: top()["services"][0]["processes"], 3)
+    eventually(lambda: top()["services"][1].get("cpu_seconds"), lambda seconds: seconds > 0)
+    data = top()
+    idle, busy = data["services"]
+    assert (idle["name"], idle["state"], idle["restarts"]) == ("idle", "ready", 0)
+    assert idle["pid"] and idle["memory"] > 100_000 and 0 <= idle["cpu_percent"] < busy["cpu_percent"]
+    assert data["state"] == "ready" and data["processes"] == 4 and data["memory"] > idle["memory"]
+    two.moonrise("stop", "busy")
+    assert "pid" not in top()["services"][1]
+
+
 def test_top_on_a_terminal(two):
     terminal = pexpect.spawn(BINARY, ["top"], timeout=DEADLINE, encoding="utf-8", dimensions=(24, 80),
                              env=environment({"MOONRISE_RUNDIR": two.rundir}))
