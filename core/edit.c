@@ -19,6 +19,7 @@
 #define HISTORY_MAX 500
 #define ESCAPE_MS 100 /* what follows an ESC later than this is another key */
 #define LIST_MAX 120
+#define SEARCH_MAX 80 /* bytes */
 
 /* Keys: bytes as they come, and those that terminals send as sequences. */
 enum key {
@@ -44,6 +45,7 @@ struct line {
 	edit_completer *complete;
 	struct text text; /* without control characters */
 	int entry;        /* of the history; history_count is the new line */
+	int next_key;     /* one that has been read already, or 0 */
 	bool done;
 	enum edit_result result;
 };
@@ -309,6 +311,74 @@ static void do_end_of_file(struct line *line)
 		do_delete(line);
 }
 
+/* ---- searching the history */
+
+/* The entry at `from`, or the last one before it, in which `text` stands; -1: none. */
+static int find_entry(const char *text, int from)
+{
+	while (from >= 0 && (!history[from] || !strstr(history[from], text)))
+		from--;
+	return from;
+}
+
+/* Shows it with the cursor where `text` begins; the last one stays when there is none. */
+static bool show_found(struct line *line, const char *text, int from)
+{
+	int entry = find_entry(text, from);
+	const char *found;
+
+	if (entry < 0)
+		return false;
+	show_entry(line, entry);
+	found = strstr(line->text.bytes, text);
+	if (found)
+		line->text.cursor = (size_t)(found - line->text.bytes);
+	return true;
+}
+
+/* One key of a search: false when it is none, and ends it. */
+static bool search_by(struct line *line, char *text, int key, bool *ret_found)
+{
+	size_t length = strlen(text);
+
+	if (key == CONTROL('R')) {
+		*ret_found = show_found(line, text, line->entry - 1);
+	} else if (key == RUBOUT || key == CONTROL('H')) {
+		text[length > 0 ? length - 1 : 0] = '\0';
+		*ret_found = show_found(line, text, history_count);
+	} else if (key >= ' ' && key < KEY_UP) {
+		if (length + 1 < SEARCH_MAX)
+			text[length] = (char)key;
+		*ret_found = show_found(line, text, line->entry);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Ctrl-R: each key makes the text that is looked for longer, Ctrl-R goes further back,
+ * Ctrl-G gives up; any other key is for the line that was found. */
+static void do_search(struct line *line)
+{
+	char text[SEARCH_MAX] = "", prompt[SEARCH_MAX + 32];
+	const char *usual = line->prompt;
+	int entry = line->entry, key;
+	bool found = true;
+
+	line->prompt = prompt;
+	do {
+		(void)snprintf(prompt, sizeof(prompt), "(%s '%s') ", found ? "search" : "not found",
+			       text);
+		draw(line);
+		key = read_key();
+	} while (search_by(line, text, key, &found));
+	line->prompt = usual;
+	if (key == CONTROL('G'))
+		show_entry(line, entry);
+	else
+		line->next_key = key;
+}
+
 /* ---- completion */
 
 static const char *next_string(const char *s)
@@ -407,6 +477,7 @@ static const struct {
 	{ KEY_KILL_WORD_RIGHT, do_kill_word_right },
 	{ CONTROL('Y'), do_yank },
 	{ CONTROL('L'), do_clear },
+	{ CONTROL('R'), do_search },
 	{ CONTROL('I'), do_complete },
 	{ CONTROL('M'), do_return },
 	{ CONTROL('J'), do_return },
@@ -448,7 +519,9 @@ static enum edit_result edit(struct line *line)
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	draw(line);
 	while (!line->done) {
-		press(line, read_key());
+		int key = line->next_key ? line->next_key : read_key();
+		line->next_key = 0;
+		press(line, key);
 		/* A paste is drawn once, not for each byte of it. */
 		if (!line->done && poll(&in, 1, 0) == 0)
 			draw(line);

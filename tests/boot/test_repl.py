@@ -172,6 +172,24 @@ def test_history(repl):
     assert enter(repl, UP * 50) == "11\n"
 
 
+def test_searching_the_history(repl):
+    enter(repl, "10 + 1")
+    enter(repl, "20 + 2")
+    enter(repl, "10 + 3")
+    assert enter(repl, control("R") + "+") == "13\n"
+    assert enter(repl, control("R") + "20") == "22\n"
+    assert enter(repl, control("R") + "10 +" + control("R")) == "11\n"
+    assert enter(repl, control("R") + "20x" + RUBOUT) == "22\n"
+    assert enter(repl, control("R") + "no such" + control("R")) == ""  # the line was empty
+    assert enter(repl, "77" + control("R") + "20" + control("G")) == "77\n"
+    assert enter(repl, control("R") + "20" + END + "0") == "40\n"  # 20 + 20
+    assert enter(repl, control("R") + "20 + 20" + UP) == "77\n"  # on from there
+    repl.send(control("R") + "+ 2")
+    repl.expect_exact("(search '+ 2') 20 + 2")
+    repl.send("5")
+    repl.expect_exact("(not found '+ 25') ")
+
+
 def test_a_line_wider_than_the_window_scrolls(repl):
     repl.setwinsize(24, 20)
     text = "'" + "x" * 100 + "'"
