@@ -1,34 +1,66 @@
 -- 389 Directory Server from one volume: /data holds its configuration, certificates,
--- databases and logs.
+-- databases and logs. README.md has what each setting means.
 local init = require "moonrise"
 local env = require "moonrise.env"
 local fs = require "moonrise.fs"
 local ds389 = require "apps.ds389"
 
 local cfg = env.read {
-  DS_SUFFIX_NAME = { type = "dn", optional = true, doc = "the suffix to make at the first boot" },
+  DS_SUFFIX_NAME = { type = "dn", optional = true, check = ds389.check.suffix, doc = "what the first boot makes" },
   DS_DM_PASSWORD = { type = "secret", min = 8, optional = true, doc = "of cn=Directory Manager" },
+  DS_HOSTNAME = { type = "hostname", optional = true, doc = "in our own certificate; default: the container's" },
+  DS_IMPORT = { type = "path", optional = true, doc = "LDIF file that the first boot fills the suffix from" },
+  DS_DB_LIB = { type = "enum", values = { "bdb", "mdb" }, optional = true, doc = "database of the first boot" },
+  DS_DB_SIZE = { type = "bytes", min = "64M", default = "20G", doc = "how large a database of mdb may become" },
+  DS_INDEXES = { type = "list", default = {}, check = ds389.check.indexes, doc = "mail:eq:sub, ..." },
+  DS_REINDEX = { type = "bool", default = false, doc = "build all indexes anew before the server starts" },
+  DS_MEMORY_PERCENTAGE = { type = "int", min = 0, max = 100, optional = true, doc = "for caches of bdb" },
+  DS_PLUGINS_ON = { type = "list", default = {}, check = ds389.check.plugin, doc = "memberOf, USN, ..." },
+  DS_PLUGINS_OFF = { type = "list", default = {}, check = ds389.check.plugin },
+  ["DS_CONFIG_*"] = { check = ds389.check.config, doc = "attributes of cn=config: DS_CONFIG_nsslapd_sizelimit" },
+  DS_ERRORLOG_LEVEL = { type = "int", min = 0, default = 0, doc = "what else ns-slapd logs: a sum of bits" },
+  DS_STARTUP_TIMEOUT = { type = "duration", min = "1s", default = "60s" },
   DS_STOP_TIMEOUT = { type = "duration", default = "60s", doc = "docker stop --time has to fit" },
-  DS_STARTUP_TIMEOUT = { type = "duration", default = "60s" },
+  DS_RESTART = { type = "enum", values = { "no", "on-failure", "always" }, default = "no", doc = "when ns-slapd ends" },
 }
 init.stop_timeout = cfg.DS_STOP_TIMEOUT
+local hostname = cfg.DS_HOSTNAME or fs.read("/proc/sys/kernel/hostname"):match("%S+") or "localhost"
 
+-- As root the server is dirsrv; as any other uid it is that one, with the group 0.
 local account = ds389.account()
 local data = fs.volume("/data", { dirs = ds389.dirs(account) })
-if account.user then fs.chown(data:path(), account.user, "root") end
 local server = ds389.instance(data, account)
+local tls = data:path("tls")
 
-data:once("instance", function()
+-- The first boot: all of it while there is no server yet.
+local is_first = data:once("instance", { undo = function() server:clear() end }, function()
   server:create {
-    hostname = fs.read("/etc/hostname"):match("%S+"), suffix = cfg.DS_SUFFIX_NAME,
-    password = cfg.DS_DM_PASSWORD or ds389.random_password(),
+    hostname = hostname, tls = tls, suffix = cfg.DS_SUFFIX_NAME, ldif = cfg.DS_IMPORT,
+    db_lib = cfg.DS_DB_LIB, db_size = cfg.DS_DB_SIZE, indexes = cfg.DS_INDEXES,
+    password = cfg.DS_DM_PASSWORD or server:keep_password(),
   }
 end)
+server:own_files()
+server:finish()
 
-if cfg.DS_SUFFIX_NAME then
-  data:once("suffix", function() server:import(ds389.suffix_ldif(cfg.DS_SUFFIX_NAME)) end)
+-- Each boot: what the settings say goes into dse.ldif before the server reads it.
+server:certify(hostname, tls)
+local config = server:open_configuration()
+config:set("cn=config", "nsslapd-localhost", hostname)
+config:set("cn=config", "nsslapd-localuser", account.name)
+if cfg.DS_DM_PASSWORD and not is_first then
+  config:set("cn=config", "nsslapd-rootpw", ds389.hash(cfg.DS_DM_PASSWORD, config:get("cn=config", "nsslapd-rootpw")))
 end
+config:set_all(cfg["DS_CONFIG_*"])
+config:switch(cfg.DS_PLUGINS_ON, "on")
+config:switch(cfg.DS_PLUGINS_OFF, "off")
+config:set_memory(cfg.DS_MEMORY_PERCENTAGE)
+config:set_size(cfg.DS_DB_SIZE)
+local new = config:add_indexes(cfg.DS_INDEXES)
+if cfg.DS_REINDEX or #new > 0 then server:reindex(config, not cfg.DS_REINDEX and new or nil) end
+config:save()
 
-init.start(server:service {
-  level = 266354688, start_timeout = cfg.DS_STARTUP_TIMEOUT, stop = { grace = cfg.DS_STOP_TIMEOUT },
+server:start(config, {
+  level = cfg.DS_ERRORLOG_LEVEL, start_timeout = cfg.DS_STARTUP_TIMEOUT,
+  stop = { grace = cfg.DS_STOP_TIMEOUT }, restart = cfg.DS_RESTART,
 })

@@ -1,24 +1,29 @@
 --- 389 Directory Server in a container: what a boot script says of it.
 -- Everything is done while the server is down: dse.ldif from the template of the
 -- package, certificates, the suffix by ldif2db. So there is one start of ns-slapd, and
--- it is the one that stays. The layout of the volume is dscontainer's.
+-- it is the one that stays. The layout of the volume is dscontainer's, and a volume that
+-- dscontainer has made is taken over.
 -- @module apps.ds389
 local caps = require "moonrise.caps"
+local certificates = require "apps.ds389.certificates"
+local configuration = require "apps.ds389.configuration"
 local fault = require "moonrise.fault"
 local fs = require "moonrise.fs"
 local host = require "moonrise.host"
 local init = require "moonrise"
-local ldif = require "moonrise.format.ldif"
+local probe = require "moonrise.probe"
+local settings = require "apps.ds389.settings"
 
 local M = {}
 
+local STATUS = fault.STATUS
 local CONFIG = "/etc/dirsrv/slapd-localhost" -- a link to /data/config
 local SHARE = "/usr/share/dirsrv"
-local BACKEND = "userroot"
-local LDBM = "cn=ldbm database,cn=plugins,cn=config"
+local ROOT_DN = "cn=Directory Manager"
+local LOG_LEVEL = 266354688 -- what ns-slapd says without being asked for more
 
-M.ROOT_DN = "cn=Directory Manager"
-
+--- The checks of settings.
+M.check = settings
 
 local Instance = {}
 Instance.__index = Instance
@@ -36,7 +41,7 @@ function M.account()
   if may_change then return { name = "dirsrv", user = "dirsrv" } end
   local own = host.identity { name = "ldap", home = "/data" }
   if own.uid == 0 and not caps.has("setgid") then
-    fault.raise(fault.STATUS.settings, "ns-slapd does not run as root without the capability SETGID; " ..
+    fault.raise(STATUS.settings, "ns-slapd does not run as root without the capability SETGID; " ..
       "let the container have another uid with the group 0, such as --user 389:0")
   end
   return { name = own.name }
@@ -52,26 +57,34 @@ function M.dirs(account)
   }
 end
 
---- "2.3.1": of the server in this image.
+--- The version of the server in this image: "2.3.1".
 function M.version()
-  return fs.read(SHARE .. "/inf/defaults.inf"):match("\nversion = (%S+)")
+  return fs.read(SHARE .. "/inf/defaults.inf"):match("\nversion = (%S+)") or "unknown"
 end
 
 --- The instance on a volume.
 -- @tparam volume data
 -- @tparam table account of M.account
 function M.instance(data, account)
-  return setmetatable({ data = data, account = account, config = data:path("config") }, Instance)
+  if account.user then fs.chown(data:path(), account.user, "root") end -- mdb imports beside the databases
+  local server = setmetatable({ data = data, account = account, config = data:path("config") }, Instance)
+  server.socket = data:path("run/slapd-localhost.socket")
+  return server
 end
 
+--- Run a command as the server's user.
 function Instance:run(options)
   options.user, options.umask = self.account.user, "007"
   return init.run(options)
 end
 
---- A file of the instance.
+--- A file that the server may change.
 function Instance:write(path, text, mode)
   fs.write(path, text, { mode = mode or "0660", owner = self.account.user, group = "root" })
+end
+
+function Instance:mkdir(path)
+  fs.mkdir(path, { mode = "2770", owner = self.account.user, group = "root" })
 end
 
 -- ---- passwords
@@ -86,141 +99,272 @@ function M.random_password()
   end))
 end
 
+Instance.random_password = M.random_password
+
 -- pwdhash takes the password as an argument, where every process can read it.
 local HASH = [[
 import base64, hashlib, os, sys
 salt = base64.b64decode(sys.argv[1]) if len(sys.argv) > 1 else os.urandom(24)
-hashed = hashlib.pbkdf2_hmac("sha512", sys.stdin.buffer.read(), salt, %d)
-print("{PBKDF2-SHA512}%d$" + base64.b64encode(salt).decode() + "$" + base64.b64encode(hashed).decode())
+hashed = hashlib.pbkdf2_hmac("sha512", sys.stdin.buffer.read(), salt, 10000)
+print("{PBKDF2-SHA512}10000$" + base64.b64encode(salt).decode() + "$" + base64.b64encode(hashed).decode())
 ]]
-local ROUNDS = 10000
 
 --- A password as the server keeps it.
 -- @param password text or secret
--- @string[opt] old hash whose salt is used again
+-- @string[opt] old hash: the result is the same when it is of the same password
 function M.hash(password, old)
-  local salt = old and old:match(("^{PBKDF2%%-SHA512}%d%%$([^$]+)%%$"):format(ROUNDS))
+  local salt = (old or ""):match("^{PBKDF2%-SHA512}10000%$([^$]+)%$")
   return init.run({
-    "python3", "-I", "-S", "-c", HASH:format(ROUNDS, ROUNDS), salt,
-    stdin = { text = password }, stdout = "capture", name = "hash",
-  }).stdout:match("%S+")
+    "python3", "-I", "-S", "-c", HASH, salt, stdin = { text = password }, stdout = "capture", name = "hash",
+  }).stdout:match("%S+") or ""
 end
 
--- ---- dse.ldif
-
-function Instance:exists() return fs.exists(self.config .. "/dse.ldif") end
-
-function Instance:read_dse()
-  return ldif.parse(fs.read(self.config .. "/dse.ldif"))
+--- A password by chance, in a file that only root and the server can read.
+function Instance:keep_password()
+  local password, path = M.random_password(), self.config .. "/directory-manager.password"
+  self:write(path, password .. "\n", "0600")
+  init.log("notice", "the password of %s is in %s", ROOT_DN, path)
+  return password
 end
+
+-- ---- the first boot
+
+--- Is there an instance, complete or not?
+function Instance:exists()
+  for _, name in ipairs { "dse.ldif", "dse.ldif.bak", "dse.ldif.startOK" } do
+    if fs.exists(self.config .. "/" .. name) then return true end
+  end
+  return false
+end
+
+-- Files that say how far a first boot came: ours is there until it is done, and
+-- dscontainer's since it was.
+function Instance:unfinished() return self.config .. "/unfinished" end
+function Instance:marker() return self.config .. "/container.inf" end
+
+--- Remove what a first boot of ours has left that was cut short.
+function Instance:clear()
+  if not fs.exists(self:unfinished()) then return end
+  for _, folder in ipairs { "config", "db", "ssca" } do
+    for _, name in ipairs(fs.list(self.data:path(folder))) do
+      if name ~= "unfinished" then fs.remove(self.data:path(folder .. "/" .. name), { recursive = true }) end
+    end
+  end
+end
+
+-- dscontainer can't go on with what it has left when it was stopped in its first boot.
+function Instance:put_aside()
+  local to = self.data:path("half-made-" .. os.time())
+  init.log("warning", "this volume has half an instance, of a first boot that was cut short: it is now in %s", to)
+  self:mkdir(to)
+  for _, folder in ipairs { "config", "db", "ssca" } do
+    fs.move(self.data:path(folder), to .. "/" .. folder)
+    self:mkdir(self.data:path(folder))
+  end
+  self:mkdir(self.config .. "/schema")
+end
+
+local CONTAINER_INF = [[
+[localhost]
+uri = ldapi://%%2fdata%%2frun%%2fslapd-localhost.socket
+binddn = cn=Directory Manager
+basedn = {suffix}
+]]
 
 local function template_dse(values)
-  local text = fs.read(SHARE .. "/data/template-dse.ldif"):gsub("%%([%l_]+)%%", function(key)
-    return values[key] or fault.raise(fault.STATUS.script,
+  return (fs.read(SHARE .. "/data/template-dse.ldif"):gsub("%%([%l_]+)%%", function(key)
+    return values[key] or fault.raise(STATUS.script,
       "the template of dse.ldif in this image asks for %%%s%%, which is not known here", key)
-  end)
-  return ldif.parse(text)
+  end))
 end
 
---- Make dse.ldif, with the files that belong to it; the server does not run yet.
-function Instance:create(options)
+function Instance:new_configuration(options)
   local data, db = self.data, self.data:path("db")
-  local new = template_dse {
+  local new = configuration.new(template_dse {
     schema_dir = CONFIG .. "/schema", cert_dir = CONFIG, config_dir = CONFIG,
     lock_dir = data:path("run/lock"), run_dir = data:path("run"), tmp_dir = "/tmp", inst_dir = data:path(),
     ldif_dir = data:path("ldif"), bak_dir = data:path("bak"), log_dir = data:path("logs"),
-    db_dir = db, db_home_dir = db, db_lib = M.version():find("^2") and "bdb" or "mdb",
+    db_dir = db, db_home_dir = db, db_lib = options.db_lib or M.version():find("^2") and "bdb" or "mdb",
     fqdn = options.hostname, ds_user = self.account.name, ds_port = "3389", ds_suffix = options.suffix or "",
-    rootdn = M.ROOT_DN, ds_passwd = M.hash(options.password),
-    ldapi = data:path("run/slapd-localhost.socket"), ldapi_enabled = "on", ldapi_autobind = "on",
-  }
-  new:set("cn=config", { ["nsslapd-securePort"] = 3636, ["nsslapd-security"] = "on" })
-  if options.suffix then self:add_suffix(new, options.suffix) end
+    rootdn = ROOT_DN, ds_passwd = "none", ldapi = self.socket, ldapi_enabled = "on", ldapi_autobind = "on",
+  }, true)
+  new:set("cn=config", "nsslapd-rootpw", false)
+  return new
+end
+
+-- What ns-slapd wants to find beside dse.ldif.
+function Instance:write_companions()
   for _, name in ipairs { "slapd-collations.conf", "certmap.conf" } do
     self:write(self.config .. "/" .. name, fs.read("/etc/dirsrv/config/" .. name), "0440")
   end
   for _, name in ipairs(fs.list("/etc/dirsrv/schema")) do
     self:write(self.config .. "/schema/" .. name, fs.read("/etc/dirsrv/schema/" .. name))
   end
-  self:create_certificate(options.hostname)
-  self:write(self.config .. "/dse.ldif", ldif.dump(new), "0660")
 end
 
-function Instance:add_suffix(config, suffix)
-  local folder = self.data:path("db/" .. BACKEND)
-  fs.mkdir(folder, { owner = self.account.user, group = "root", mode = "2770" })
-  config:set(("cn=%s,%s"):format(BACKEND, LDBM), {
-    objectClass = { "top", "extensibleObject", "nsBackendInstance" },
-    cn = BACKEND, ["nsslapd-suffix"] = suffix, ["nsslapd-directory"] = folder,
-  })
-  config:set(('cn="%s",cn=mapping tree,cn=config'):format(suffix), {
-    objectClass = { "top", "extensibleObject", "nsMappingTree" },
-    cn = suffix, ["nsslapd-state"] = "backend", ["nsslapd-backend"] = BACKEND,
-  })
+--- Make the instance, with its suffix; side by side what does not depend on each other.
+-- Nothing is done where there is one already.
+-- @tparam table options hostname, suffix, ldif (a file to fill it from), db_lib, db_size, indexes, password
+function Instance:create(options)
+  if fs.exists(self:marker()) and not fs.exists(self:unfinished()) then
+    return init.log("notice", "the instance on this volume is taken over as it is")
+  end
+  if self:exists() and not fs.exists(self:unfinished()) then self:put_aside() end
+  self:write(self:unfinished(), "")
+  self:write_companions()
+  local new = self:new_configuration(options)
+  new:set_size(options.db_size)
+  new:add_indexes(options.indexes)
+  if options.suffix then new:add_suffix(options.suffix, self.data:path("db/" .. configuration.BACKEND)) end
+  local hash
+  init.all(
+    function() hash = M.hash(options.password) end,
+    function() self:certify(options.hostname, options.tls) end,
+    function() if options.suffix then self:import(new, options) end end)
+  new:set("cn=config", "nsslapd-rootpw", hash)
+  new:set("cn=config", "nsslapd-securePort", 3636)
+  new:set("cn=config", "nsslapd-security", "on")
+  self:write(self.config .. "/dse.ldif", new:text(), "0600")
+  self:write(self:marker(), (CONTAINER_INF:gsub("{suffix}", options.suffix or "")))
 end
 
--- ---- certificates
-
-function Instance:create_certificate(hostname)
-  local at = self.config
-  for _, name in ipairs { "cert9.db", "key4.db", "pkcs11.txt" } do fs.remove(at .. "/" .. name) end
-  local pin = M.random_password()
-  self:write(at .. "/pwdfile.txt", pin .. "\n", "0600")
-  self:write(at .. "/pin.txt", "Internal (Software) Token:" .. pin .. "\n", "0600")
-  self:run {
-    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 720,
-    "-subj", "/CN=" .. hostname, "-addext", "subjectAltName=DNS:" .. hostname,
-    "-keyout", at .. "/new.key", "-out", at .. "/new.crt", stderr = "capture",
-  }
-  self:run {
-    "openssl", "pkcs12", "-export", "-inkey", at .. "/new.key", "-in", at .. "/new.crt", "-name", "Server-Cert",
-    "-out", at .. "/new.p12", "-passout", "pass:",
-  }
-  self:run { "certutil", "-N", "-d", at, "-f", at .. "/pwdfile.txt" }
-  self:run { "pk12util", "-i", at .. "/new.p12", "-d", at, "-k", at .. "/pwdfile.txt", "-W", "", stdout = "capture" }
-  self:run { "certutil", "-M", "-n", "Server-Cert", "-t", "CTu,u,u", "-d", at, "-f", at .. "/pwdfile.txt" }
-  for _, name in ipairs { "new.key", "new.crt", "new.p12" } do fs.remove(at .. "/" .. name) end
+--- The end of the first boot, and the record of the version that was here last.
+-- A newer server changes what an older one does not understand.
+function Instance:finish()
+  fs.remove(self:unfinished())
+  if not self:exists() then
+    fault.raise(STATUS.volume, "the record of this volume says that the instance was made, but dse.ldif is gone; " ..
+      "put it back, or remove all of the volume, %s too", self.data:path(".moonrise"))
+  end
+  local path, own = self.config .. "/version", M.version()
+  local last = fs.exists(path) and fs.read(path):match("%S+")
+  if last == own then return end
+  if last and M.is_older(own, last) then
+    fault.raise(STATUS.volume, "this volume was last used by 389 DS %s, and this image has %s: there is no way back",
+      last, own)
+  end
+  -- The shared memory of Berkeley DB is of one build; the server makes it anew.
+  for _, region in ipairs(fs.glob(self.data:path("db/__db.*"))) do fs.remove(region) end
+  if last then init.log("notice", "the volume goes on from 389 DS %s to %s", last, own) end
+  self:write(path, own .. "\n")
 end
 
--- ---- the database
+--- Is version a older than b?
+function M.is_older(a, b)
+  local next_a, next_b = a:gmatch("%d+"), b:gmatch("%d+")
+  while true do
+    local one, other = next_a(), next_b()
+    if not other then return false end
+    if not one then return true end
+    if tonumber(one) ~= tonumber(other) then return tonumber(one) < tonumber(other) end
+  end
+end
 
-local ENTRY = {
-  dc = { "domain" }, o = { "organization" }, ou = { "organizationalUnit" },
-  cn = { "nscontainer" }, c = { "country" },
-}
+-- ---- each boot
 
---- The suffix entry, as dscontainer makes it.
+--- dse.ldif, to be changed.
+function Instance:open_configuration() return configuration.load(self) end
+
+--- The certificate: from a folder with server.key, server.crt and ca/*.crt, or our own.
+function Instance:certify(hostname, folder)
+  if certificates.import(self, folder) or fs.exists(self.config .. "/tls.imported") then return end
+  if certificates.is_own(self) or not fs.exists(self.config .. "/cert9.db") then
+    certificates.sign(self, hostname)
+  end
+end
+
+--- Give the files to the server's user, if they are somebody else's.
+function Instance:own_files()
+  local account = require("sys.cred").user(self.account.user or self.account.name)
+  local present = fs.stat(self.config .. "/dse.ldif") or fs.stat(self.config .. "/dse.ldif.bak")
+  if not present or present.uid == account.uid then return end
+  if self.account.user then return init.run { "chown", "-R", self.account.user .. ":root", self.data:path() } end
+  fault.raise(STATUS.volume, "dse.ldif belongs to the uid %d, and we are %d: start the container once as root, or " ..
+    "with that uid", present.uid, account.uid)
+end
+
+-- ---- offline tools of the server
+
+-- A command of ns-slapd on a configuration that is not there for the server.
+function Instance:offline(config, options)
+  local folder = self.data:path("run/offline")
+  fs.remove(folder, { recursive = true })
+  self:mkdir(folder)
+  fs.link(self.config .. "/schema", folder .. "/schema")
+  self:write(folder .. "/dse.ldif", config:text(), "0600")
+  local argv = { "ns-slapd", options[1], "-D", folder, name = options[1], stdout = "capture", stderr = "capture" }
+  table.move(options, 2, #options, #argv + 1, argv)
+  self:run(argv)
+  fs.remove(folder, { recursive = true })
+end
+
+--- The suffix entry, as dscreate makes it.
 function M.suffix_ldif(suffix)
-  local attribute, value = suffix:match("^%s*(%w+)%s*=%s*([^,+]+)")
-  attribute = attribute:lower()
-  local class = ENTRY[attribute][1]
-  return table.concat({
-    "dn: " .. suffix, "objectClass: top", "objectClass: " .. class, ("%s: %s"):format(attribute, value),
-    ('aci: (targetattr="%s || description || objectClass")(targetfilter="(objectClass=%s)")' ..
-      '(version 3.0; acl "Enable anyone %s read"; allow (read, search, compare)(userdn="ldap:///anyone");)')
-      :format(attribute, class, attribute), "",
-  }, "\n")
+  local attribute, value, class = settings.suffix_parts(suffix)
+  return ([[
+dn: %s
+objectClass: top
+objectClass: %s
+%s: %s
+aci: (targetattr="%s || description || objectClass")(targetfilter="(objectClass=%s)")
+ (version 3.0; acl "Enable anyone %s read"; allow (read, search, compare)(userdn="ldap:///anyone");)
+]]):format(suffix, class, attribute, value, attribute, class, attribute)
 end
 
---- Fill the database of the suffix.
-function Instance:import(text)
-  local path = self.data:path("ldif/first.ldif")
-  self:write(path, text)
-  self:run { "ns-slapd", "ldif2db", "-D", CONFIG, "-n", BACKEND, "-i", path, name = "ldif2db" }
+-- Fill the database of a new suffix.
+function Instance:import(config, options)
+  self:mkdir(self.data:path("db/" .. configuration.BACKEND))
+  local path = self.data:path("run/suffix.ldif")
+  if not options.ldif then self:write(path, M.suffix_ldif(options.suffix)) end
+  self:offline(config, { "ldif2db", "-n", configuration.BACKEND, "-i", options.ldif or path })
   fs.remove(path)
+end
+
+--- Build indexes: those of some attributes, or all of them.
+function Instance:reindex(config, attributes)
+  for _, one in ipairs(config:suffixes()) do
+    local argv = { "db2index", "-n", one.backend }
+    for _, attribute in ipairs(attributes or {}) do table.move({ "-t", attribute }, 1, 2, #argv + 1, argv) end
+    init.log("notice", "indexes of %s are built: %s", one.suffix, attributes and table.concat(attributes, " ") or "all")
+    self:offline(config, argv)
+  end
 end
 
 -- ---- the server
 
---- The service, ready to be started.
-function Instance:service(options)
-  fs.remove(self.data:path("run/slapd-localhost.pid"))
-  options[1], options.name = "ns-slapd", options.name or "ns-slapd"
-  table.move({ "-D", CONFIG, "-i", self.data:path("run/slapd-localhost.pid"), "-d", options.level }, 1, 6, 2, options)
+-- A search of one entry, as it goes over the wire (RFC 4511), and a result that shows
+-- that its database answers: success, no such object, or that it takes a password.
+local function ask(dn)
+  local search = ("\x04%s\x0a\1\0\x0a\1\0\2\1\0\2\1\0\1\1\0\x87\x0bobjectClass\x30\5\4\x031.1"):format(
+    string.pack("s1", dn))
+  local body = "\2\1\1\x63" .. string.pack("s1", search)
+  return { send = "\x30" .. string.pack("s1", body), expect = "\x65.\x0a\1[%z\x20\x30]" }
+end
+
+--- Does the server answer for all its suffixes?
+function Instance:answers(suffixes)
+  local parts = { probe.unix(self.socket, ask("")) }
+  for _, one in ipairs(suffixes) do
+    if #one.suffix < 64 then parts[#parts + 1] = probe.unix(self.socket, ask(one.suffix)) end
+  end
+  return probe.all(parts)
+end
+
+--- Start the server, and wait until it says READY=1 and its suffixes answer.
+-- @tparam table options level, and those of every service
+function Instance:start(config, options)
+  local pidfile = self.data:path("run/slapd-localhost.pid")
+  fs.remove(pidfile) -- one that was killed leaves it
+  local answers = self:answers(config:suffixes())
+  options[1], options.name = "ns-slapd", "ns-slapd"
+  table.move({ "-D", CONFIG, "-i", pidfile, "-d", LOG_LEVEL | options.level }, 1, 6, 2, options)
   options.level = nil
   options.user, options.umask = self.account.user, "007"
-  options.ready = options.ready or require("moonrise.probe").notify()
-  return options
+  options.ready, options.health = probe.all { probe.notify(), answers }, answers
+  local ok, service = pcall(init.start, options)
+  if ok then return service end
+  config:restore()
+  error(service, 0)
 end
 
 return M
