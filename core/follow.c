@@ -475,10 +475,10 @@ static void read_all(const struct output_end *end)
 	for (struct follow *f = follows; f; f = f->next)
 		for (struct follow_file *file = f->files; file; file = file->next)
 			follow_file_changed(file);
-	while (has_work() && loop_time() < end->deadline) {
+	do {
 		pump_all();
 		output_drain(end);
-	}
+	} while (has_work() && loop_time() < end->deadline);
 }
 
 void follow_flush(const struct output_end *end)
