@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define SPAWN_MAX_FDS 32
+#define SPAWN_MAX_FDS 256
 #define SPAWN_MAX_LIMITS 16
 #define SPAWN_UNSET INT32_MIN
 

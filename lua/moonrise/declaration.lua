@@ -87,6 +87,16 @@ local function count(value, what)
   if value < 0 then fault.raise(STATUS.script, "%s is %d; it takes 0 or more", what, value) end
 end
 
+-- What the core can hand over (SPAWN_MAX_FDS), less those that a service has anyway.
+local MOST_DESCRIPTORS = 250
+
+local function check_descriptors(options)
+  local wanted = #(options.listen or {}) + (options.fd_store or 0)
+  if wanted <= MOST_DESCRIPTORS then return end
+  fault.raise(STATUS.script, "'listen' and 'fd_store' of %s ask for %d descriptors; there may be %d", options.name,
+    wanted, MOST_DESCRIPTORS)
+end
+
 -- The socket is there for those who need it.
 local function is_notifying(options)
   local reload = options.reload
@@ -144,6 +154,7 @@ function M.check(word, options)
   options = process.check(word, options, M.OPTIONS)
   if options.pidfile then options.forking = true end
   check_reload(options)
+  check_descriptors(options)
   if options.listen or options.accept or options.activate then
     require("moonrise.sockets").check_together(options)
   end

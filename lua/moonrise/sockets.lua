@@ -186,6 +186,15 @@ local function make(entry)
   return listen.unix(entry.target, entry.type, entry.backlog, mode, uid, gid)
 end
 
+-- What will be in the file system for as long as it is open; a fifo that is there
+-- already belongs to somebody else.
+local function path_to_remove(entry)
+  if not tostring(entry.target):find("^/") then return nil end
+  if entry.kind:find("^unix") or entry.kind == "fifo" and not require("sys.file").stat(entry.target) then
+    return entry.target
+  end
+end
+
 local function open_entry(entry, owner, opened)
   if entry.kind == "inherited" then
     local count = #opened
@@ -198,16 +207,16 @@ local function open_entry(entry, owner, opened)
     refuse("%s cannot listen on the inherited '%s': there is none of that name; %s", owner, entry.target,
       inherited_names())
   end
+  local path = path_to_remove(entry)
   local fd, reason = make(entry)
   if not fd then refuse("%s cannot listen on %s %s: %s", owner, entry.kind, entry.target, reason) end
-  opened[#opened + 1] = { fd = fd, name = entry.name or owner:gsub("[:%c]", "_"), entry = entry }
+  opened[#opened + 1] = { fd = fd, name = entry.name or owner:gsub("[:%c]", "_"), path = path }
 end
 
 local function close_all(sockets)
   for _, socket in ipairs(sockets) do
-    local entry = socket.entry
     if not socket.is_inherited then socket.fd:close() end
-    if entry and entry.kind:find("^unix") and entry.target:find("^/") then require("sys.file").remove(entry.target) end
+    if socket.path then require("sys.file").remove(socket.path) end
   end
 end
 

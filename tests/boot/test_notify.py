@@ -357,6 +357,29 @@ def test_stored_descriptors_come_back_after_a_restart(boot):
     assert "one stores more descriptors than its 'fd_store' allows" in c.err
 
 
+def test_a_full_store_and_many_sockets_are_handed_over(boot):
+    c = boot(PRELUDE + '''
+        local sockets = {}
+        for i = 1, 50 do sockets[i] = { unix_dgram = "/run/" .. i, name = "socket" } end
+        local one = init.start { "/usr/bin/python3", "service.py", name = "one", ready = probe.notify(), fd_store = 200,
+          listen = sockets }
+        one:restart()
+        init.exit(0)
+    ''', files=python('''
+        names = daemon.listen_fds_with_names()
+        print("given", len(names), "and", list(names.values()).count("file"), flush=True)
+        for i in range(250 - len(names)):
+            fd = os.memfd_create("x")
+            say("FDSTORE=1\\nFDNAME=file", [fd])
+            os.close(fd)
+        say("READY=1")
+        sleep()
+    '''))
+    assert c.wait() == 0, c.err
+    assert "one: given 50 and 0\none: given 250 and 200\n" in c.out
+    assert "allows" not in c.err
+
+
 def test_a_barrier_is_answered_when_all_before_it_was_read(boot):
     c = boot(PRELUDE + '''
         init.start { "/usr/bin/python3", "service.py", name = "one", notify = "all", ready = probe.log "done" }

@@ -104,6 +104,21 @@ def test_a_socket_is_removed_at_the_end(boot):
     assert c.wait() == 0, c.err
 
 
+def test_a_fifo_is_removed_unless_it_was_there(boot):
+    c = boot('''
+        local init, fs = require "moonrise", require "moonrise.fs"
+        init.run { "mkfifo", "/run/old" }
+        local one = init.start { "sleep", "infinity", listen = { { fifo = "/run/old" }, { fifo = "/run/new" } } }
+        assert(fs.stat("/run/new").type == "fifo")
+        one:restart()
+        assert(fs.exists("/run/new"))
+        one:stop()
+        assert(fs.exists("/run/old") and not fs.exists("/run/new"))
+        init.exit(0)
+    ''')
+    assert c.wait() == 0, c.err
+
+
 def test_dbus_daemon_is_activated(boot):
     c = boot(PRELUDE + '''
         init.start { "dbus-daemon", "--session", "--address=systemd:", "--nofork", "--nopidfile",
@@ -342,6 +357,7 @@ def test_an_unknown_inherited_name_lists_the_known(boot):
     ("listen = { {} }", "names no socket"),
     ('listen = { inherited = "web" }', "there is none of that name; there are none"),
     ("activate = true", "'activate' of cat needs 'listen'"),
+    ('fd_store = 250, listen = "/run/x"', "'listen' and 'fd_store' of cat ask for 251 descriptors; there may be 250"),
     ("accept = true, listen = { udp = 5000 }", "'accept' of cat: there are no connections on udp"),
     ("accept = { stdoi = true }", "unknown option 'stdoi' of 'accept' of start; did you mean 'stdio'?"),
     ('listen = "/proc/a"', "cat cannot listen on unix /proc/a: "),
