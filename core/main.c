@@ -6,6 +6,7 @@
 #include "host.h"
 #include "option.h"
 #include "util.h"
+#include "volume.h"
 #include "words.h"
 #include "worker.h"
 
@@ -266,6 +267,10 @@ static const struct word words[] = {
 	  .arguments = "[--markdown|--json] SCRIPT",
 	  .help = "the settings that the script reads",
 	  .run = run_settings },
+	{ .name = "volume",
+	  .arguments = "split ...",
+	  .help = "the volume's part of an image, or of a container",
+	  .run = volume_run },
 	{ .name = "help", .arguments = "", .help = "this text", .run = run_help },
 	{ .name = "worker", .run = worker_run }, /* for the init itself */
 };

@@ -288,10 +288,27 @@ static int put_end(struct manifest_writer *writer)
 	return r < 0 ? r : file_write_all(writer->fd, header, (size_t)size);
 }
 
+/* true when the file says the same already. */
+static bool is_there(struct manifest_writer *writer)
+{
+	char other[sizeof(writer->buffer)];
+	auto_close int fd = file_open_at(writer->folder, writer->name);
+	auto_close int own = file_open_at(writer->folder, writer->temporary);
+	ssize_t n, m;
+
+	do {
+		n = fd < 0 ? -1 : read(fd, other, sizeof(other));
+		m = own < 0 ? -1 : read(own, writer->buffer, sizeof(writer->buffer));
+	} while (n > 0 && n == m && memcmp(other, writer->buffer, (size_t)n) == 0);
+	return n == 0 && m == 0;
+}
+
 int manifest_finish(struct manifest_writer *writer)
 {
 	int r = put_end(writer);
 
+	if (r == 0 && is_there(writer))
+		return 0;
 	if (r == 0 && (fchmod(writer->fd, 0644) < 0 || fsync(writer->fd) < 0))
 		r = -errno;
 	if (r == 0)

@@ -27,7 +27,8 @@
 
 #define MANIFEST_FORMAT 1
 #define MANIFEST_FOLDER ".moonrise" /* at the top of a template or volume */
-#define MANIFEST_PATH MANIFEST_FOLDER "/manifest"
+#define MANIFEST_NAME "manifest"
+#define MANIFEST_PATH MANIFEST_FOLDER "/" MANIFEST_NAME
 #define MANIFEST_ID_MAX 128
 
 /* Letters, digits and "._:+@/-", up to MANIFEST_ID_MAX of them. */
@@ -81,7 +82,8 @@ int manifest_create(struct manifest_writer *writer, int folder, const char *name
 /* In the order of entry_compare. 0 or -errno. */
 int manifest_add(struct manifest_writer *writer, const struct entry *entry);
 
-/* It is on disk and has its name; writer->id is the id. 0 or -errno. */
+/* It is on disk and has its name; writer->id is the id. One that says the same already
+ * stays as it is. 0 or -errno. */
 int manifest_finish(struct manifest_writer *writer);
 
 /* Nothing of it is left, unless it was finished. */

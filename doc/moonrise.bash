@@ -11,6 +11,13 @@ _moonrise_words() {
 	moonrise help | sed -n '/^Words:/,/^$/s/^  \([a-z]*\) .*/\1/p'
 }
 
+# What may follow `volume $1`.
+_moonrise_volume() {
+	case $1 in
+	split) echo --list --template --data --root --id --all --help ;;
+	esac
+}
+
 # What may follow the word $1 as its argument number $2.
 _moonrise_arguments() {
 	case $1$2 in
@@ -26,6 +33,8 @@ _moonrise_arguments() {
 	env1) echo --json -0 ;;
 	settings*) echo --json --markdown ;;
 	shutdown1) echo --status ;;
+	volume1) echo split ;;
+	volume*) _moonrise_volume "${COMP_WORDS[2]}" ;;
 	esac
 }
 
@@ -41,7 +50,7 @@ _moonrise() {
 	else
 		candidates=$(_moonrise_arguments "$word" $((COMP_CWORD - 1)))
 		case $word in
-		check | settings | plot | */* | *.lua) files=-f ;;
+		check | settings | plot | volume | */* | *.lua) files=-f ;;
 		esac
 	fi
 	# A word is not to be taken for a folder of the same name.

@@ -313,6 +313,9 @@ def test_wrong_arguments(argv, message):
     (["check", ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
     ([ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
     (["repl", ""], ""),
+    (["volume", ""], "split"),
+    (["volume", "split", "--t"], "--template"),
+    (["volume", "split", ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
 ])
 def test_completion(three, words, candidates):
     script = """
