@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/syscall.h>
@@ -20,8 +20,16 @@
 void file_temporary_name(const char *name, char ret_name[static NAME_MAX + 1])
 {
 	static const char suffix[] = ".moonrise-new";
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
 
-	snprintf(ret_name, NAME_MAX + 1, ".%.*s%s", (int)(NAME_MAX - sizeof(suffix)), name, suffix);
+	if (strlen(name) <= NAME_MAX - sizeof(suffix)) {
+		snprintf(ret_name, NAME_MAX + 1, ".%s%s", name, suffix);
+		return;
+	}
+	for (const char *c = name; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+	snprintf(ret_name, NAME_MAX + 1, ".%.*s-%016" PRIx64 "%s",
+		 (int)(NAME_MAX - sizeof(suffix) - 17), name, hash, suffix);
 }
 
 int file_open_temporary(int folder, const char *temporary, mode_t mode)

@@ -77,7 +77,7 @@ int file_sync(const char *folder);
 /* ---- the parts, for tree.c, which walks by descriptors */
 
 /* The name under which NAME is made. It is the same each time, so that what a
- * crash has left is found and replaced. */
+ * crash has left is found and replaced, and another one for each NAME. */
 void file_temporary_name(const char *name, char ret_name[static NAME_MAX + 1]);
 
 /* Open the temporary file for writing; one left by a crash is removed first. */
