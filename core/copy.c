@@ -110,6 +110,7 @@ static int copy_content(int from, int to, const struct stat *st)
 struct made {
 	int fd, folder;
 	const char *name;
+	const char *own; /* whose extended attributes it gets; NULL: the original's */
 };
 
 static int set_xattr(void *context, const char *key, const void *value, size_t size)
@@ -168,7 +169,9 @@ static int give_attributes(int from_fd, int from, const char *name, struct made 
 	mode_t mode = model->st_mode & 07777;
 	int r = give_owner(made, model, &mode);
 
-	if (r == 0)
+	if (r == 0 && made->own)
+		r = xattr_each(made->folder, made->own, set_xattr, made);
+	else if (r == 0)
 		r = copy_xattrs(from_fd, from, name, made);
 	if (r == 0 && made->fd >= 0 && fchmod(made->fd, mode) < 0)
 		r = -errno;
@@ -177,9 +180,43 @@ static int give_attributes(int from_fd, int from, const char *name, struct made 
 
 int copy_folder_attributes(int from, const struct stat *model, int to)
 {
-	struct made made = { to, to, "." };
+	struct made made = { .fd = to, .folder = to, .name = "." };
 
 	return give_attributes(from, from, ".", &made, model);
+}
+
+static int remove_xattr(void *context, const char *key, const void *value, size_t size)
+{
+	const struct made *made = context;
+
+	(void)value;
+	(void)size;
+	return fremovexattr(made->fd, key) < 0 && errno != ENODATA && errno != EPERM ? -errno : 0;
+}
+
+int copy_attributes(int from, const char *name, const struct stat *model, int to,
+		    const char *to_name)
+{
+	auto_close int fd = openat(to, to_name, FILE_OPEN_SAFELY | O_RDONLY);
+	struct made made = { .fd = fd, .folder = to, .name = to_name };
+	mode_t mode = model->st_mode & 07777;
+	struct stat st;
+	int r;
+
+	if (S_ISLNK(model->st_mode))
+		return give_owner(&made, model, &mode);
+	if (fd < 0)
+		return errno == EACCES || errno == EPERM || errno == ENOENT ? 0 : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & S_IFMT) != (model->st_mode & S_IFMT))
+		return 0;
+	r = give_owner(&made, model, &mode);
+	if (r == 0)
+		r = xattr_each(to, to_name, remove_xattr, &made);
+	if (r == 0)
+		r = xattr_each(from, name, set_xattr, &made);
+	return r == 0 && fchmod(fd, mode) < 0 && errno != EPERM ? -errno : r;
 }
 
 /* ---- entries */
@@ -231,9 +268,10 @@ static int copy_node(int from, const char *name, const struct stat *model, struc
 	return give_attributes(-1, from, name, made, model);
 }
 
-int copy_entry(int from, const char *name, const struct stat *model, int to, const char *to_name)
+int copy_entry(int from, const char *name, const struct stat *model, int to, const char *to_name,
+	       const char *own)
 {
-	struct made made = { -1, to, to_name };
+	struct made made = { .fd = -1, .folder = to, .name = to_name, .own = own };
 	int r;
 
 	if (S_ISREG(model->st_mode))
@@ -354,7 +392,7 @@ static int copy_one_of_several(struct copy *copy, int from, const char *name, in
 		return -ENOMEM;
 	if (slot->path)
 		return linkat(copy->top, slot->path, to, to_name, 0) < 0 ? -errno : 0;
-	r = copy_entry(from, name, model, to, to_name);
+	r = copy_entry(from, name, model, to, to_name, NULL);
 	return r < 0 ? r : remember(copy, slot, model);
 }
 
@@ -372,7 +410,7 @@ int copy_tree(struct copy *copy, int from, const char *name, int to, const char 
 	else if (model.st_nlink > 1)
 		r = copy_one_of_several(copy, from, name, to, to_name, &model);
 	else
-		r = copy_entry(from, name, &model, to, to_name);
+		r = copy_entry(from, name, &model, to, to_name, NULL);
 	copy->entries += r == 0;
 	if (r == 0 && S_ISREG(model.st_mode))
 		copy->bytes += (uint64_t)model.st_size;

@@ -17,8 +17,15 @@
 /* Anything but a folder or a socket, as `to_name`, which must not be there. `model`
  * is what the original's owner, mode and times are taken from. 0 or -errno;
  * -EOPNOTSUPP when the original turned into something else. After an error nothing
- * is left. */
-int copy_entry(int from, const char *name, const struct stat *model, int to, const char *to_name);
+ * is left. Unless `own` is NULL, extended attributes are those of that one in `to`. */
+int copy_entry(int from, const char *name, const struct stat *model, int to, const char *to_name,
+	       const char *own);
+
+/* Owner, mode and extended attributes of a file, a folder or a link that is there,
+ * and of the same type; others of these are taken off it. What this process may not
+ * open stays as it is. */
+int copy_attributes(int from, const char *name, const struct stat *model, int to,
+		    const char *to_name);
 
 /* What a folder got its owner, mode, times and attributes from; when it is filled,
  * since filling it changes its times. `from` and `to` are open for reading. */

@@ -57,6 +57,11 @@ static char *put_text(char *out, const char *text)
 	return out;
 }
 
+void entry_escape(const char *text, char ret_text[static 3 * PATH_MAX])
+{
+	*put_text(ret_text, text) = '\0';
+}
+
 static char *put_content(char *out, const struct entry *entry)
 {
 	if (entry->type == 'l')

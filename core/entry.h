@@ -34,6 +34,9 @@ struct entry {
 /* The order of entries: <0, 0, >0. As strcmp, but "/" comes before any other byte. */
 int entry_compare(const char *path, const char *other);
 
+/* As it stands in a line. */
+void entry_escape(const char *text, char ret_text[static 3 * PATH_MAX]);
+
 /* Without the newline; how long it is. `timeless` leaves out the time of modification,
  * unless that is all there is to tell whether a file was changed. */
 size_t entry_encode(const struct entry *entry, bool timeless, char ret_line[static ENTRY_LINE_MAX]);

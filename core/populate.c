@@ -1,329 +1,362 @@
 /* SPDX-License-Identifier: MIT */
-/* Rounds of two passes over the template. The first makes what is missing under
- * temporary names; then all of it is put on disk at once, which is many times
- * faster than file by file; the second pass gives the names. So a name always
- * stands for a whole file that is on disk, whenever the power goes. A missing
- * folder is filled under its temporary name and gets its own when it is complete.
- *
- * What a crash has left under temporary names is not trusted: a folder is
- * continued, a file is made anew. A round is bounded, so that not all is lost when
- * a large populate is cut short. */
+/* A rehearsal comes first: it reads all manifests to their end, so a damaged one is
+ * found before anything is changed, and it counts the room that is needed. */
 #include "populate.h"
 
+#include "copy.h"
 #include "file.h"
+#include "present.h"
+#include "scan.h"
+#include "upgrade.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 
-#define ROUND_ENTRIES 20000
-#define ROUND_BYTES (512ULL << 20)
+#define HASHED_MAX (1 << 20)   /* larger files are told apart by time: users edit small ones */
+#define SCANNED "manifest-new" /* the template's, when it has none */
 
-struct job {
-	enum { COUNT, MAKE, PUBLISH } pass;
-	dev_t device;     /* of the volume: what the one sync covers */
-	uint64_t entries; /* of this round: made */
-	uint64_t bytes;
-	bool missing; /* MAKE: there is something to publish */
-	bool left;    /* PUBLISH: something is for the next round */
-	struct populate_report *report;
+/* What is open while we are at it. */
+struct work {
+	struct populate *p;
+	int from, to;     /* template and volume */
+	int given, notes; /* .moonrise in the template and in the volume; -1: none */
+	char scratch[64]; /* a folder for the template's manifest, when there is none */
+	bool scanned;
+	struct upgrade_stream streams[UPGRADE_STREAMS];
 };
 
-/* A folder of the template and its counterpart; `to` is -1 when that is missing
- * and only counted. */
-struct pair {
-	struct job *job;
-	int from, to;
-};
+/* ---- the notes in a volume */
 
-static int visit_pair(struct job *job, int from, int to);
-
-static int visit_below(const struct pair *pair, const char *name, int to)
+/* manifest, manifest-1, manifest-2, ... */
+static const char *note_name(int stream)
 {
-	auto_close int from = tree_open_folder(pair->from, name);
-
-	return from < 0 ? from : visit_pair(pair->job, from, to);
-}
-
-static bool is_round_over(const struct job *job)
-{
-	return job->entries >= ROUND_ENTRIES || job->bytes >= ROUND_BYTES;
-}
-
-/* ---- count */
-
-static int count(const struct pair *pair, const char *name, const struct stat *model)
-{
-	pair->job->report->entries++;
-	if (S_ISREG(model->st_mode))
-		pair->job->report->bytes += (uint64_t)model->st_size;
-	return S_ISDIR(model->st_mode) ? visit_below(pair, name, -1) : 0;
-}
-
-/* ---- make */
-
-/* The owner, where that is allowed: a process that may not give files away runs
- * its daemons under its own uid, too. A file that is then ours is not set-id. */
-static int dress(int folder, const char *name, int fd, const struct stat *model)
-{
-	const struct timespec times[2] = { model->st_atim, model->st_mtim };
-	mode_t mode = model->st_mode & 07777;
-
-	if (fchownat(folder, name, model->st_uid, model->st_gid, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != EPERM && errno != EINVAL) /* EINVAL: not in this user namespace */
-			return -errno;
-		if (!S_ISDIR(model->st_mode))
-			mode &= 01777;
-	}
-	if (fd >= 0 && fchmod(fd, mode) < 0)
-		return -errno;
-	return utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-}
-
-/* A mount inside the volume is not covered by the round's sync. */
-static int sync_elsewhere(int fd, dev_t device)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return st.st_dev != device && fsync(fd) < 0 ? -errno : 0;
-}
-
-static int make_file(const struct pair *pair, const char *name, const char *temporary,
-		     const struct stat *model)
-{
-	auto_close int from = openat(pair->from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	int r;
-
-	if (from < 0)
-		return -errno;
-	auto_close int to = file_open_temporary(pair->to, temporary, 0600);
-	if (to < 0)
-		return to;
-	r = file_copy_content(from, to);
-	if (r == 0)
-		r = dress(pair->to, temporary, to, model);
-	return r < 0 ? r : sync_elsewhere(to, pair->job->device);
-}
-
-static int make_link(const struct pair *pair, const char *name, const char *temporary,
-		     const struct stat *model)
-{
-	char target[PATH_MAX];
-	ssize_t n = readlinkat(pair->from, name, target, sizeof(target) - 1);
-
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	if (symlinkat(target, pair->to, temporary) < 0)
-		return -errno;
-	return dress(pair->to, temporary, -1, model);
-}
-
-static int make_node(const struct pair *pair, const char *temporary, const struct stat *model)
-{
-	if (mknodat(pair->to, temporary, model->st_mode, model->st_rdev) < 0)
-		return -errno;
-	return dress(pair->to, temporary, -1, model);
-}
-
-/* Anything but a folder. */
-static int make_entry(const struct pair *pair, const char *name, const char *temporary,
-		      const struct stat *model)
-{
-	struct job *job = pair->job;
-	int r = tree_remove_at(pair->to, temporary, &job->report->path);
-
-	if (r < 0 || is_round_over(job))
-		return r;
-	if (S_ISREG(model->st_mode))
-		r = make_file(pair, name, temporary, model);
-	else if (S_ISLNK(model->st_mode))
-		r = make_link(pair, name, temporary, model);
-	else
-		r = make_node(pair, temporary, model);
-	if (r < 0)
-		(void)unlinkat(pair->to, temporary, 0);
-	job->entries++;
-	job->bytes += (uint64_t)model->st_size;
-	return r;
-}
-
-static int make_folder(const struct pair *pair, const char *name, const char *temporary)
-{
-	struct job *job = pair->job;
-
-	(void)unlinkat(pair->to, temporary, 0); /* not a folder: from another template */
-	if (!is_round_over(job)) {
-		if (mkdirat(pair->to, temporary, 0700) == 0)
-			job->entries++;
-		else if (errno != EEXIST)
-			return -errno;
-	}
-	auto_close int to = tree_open_folder(pair->to, temporary);
-	if (to < 0)
-		return to == -ENOENT && is_round_over(job) ? 0 : to;
-	return visit_below(pair, name, to);
-}
-
-static int make(const struct pair *pair, const char *name, const struct stat *model)
-{
-	char temporary[NAME_MAX + 1];
-
-	pair->job->missing = true;
-	file_temporary_name(name, temporary);
-	if (S_ISDIR(model->st_mode))
-		return make_folder(pair, name, temporary);
-	return make_entry(pair, name, temporary, model);
-}
-
-/* ---- publish */
-
-static int publish_name(const struct pair *pair, const char *name, const char *temporary)
-{
-	int r = file_publish(pair->to, temporary, name, false);
-
-	if (r == 0)
-		pair->job->report->entries++;
-	if (r == -ENOENT) { /* not made in this round */
-		pair->job->left = true;
-		return 0;
-	}
-	if (r == -EEXIST) /* somebody else was faster */
-		return tree_remove_at(pair->to, temporary, &pair->job->report->path);
-	return r;
-}
-
-static int publish_folder(const struct pair *pair, const char *name, const char *temporary,
-			  const struct stat *model)
-{
-	auto_close int to = tree_open_folder(pair->to, temporary);
-	struct job *job = pair->job;
-	bool left_before = job->left, left_inside;
-	int r;
-
-	if (to < 0 && to != -ENOENT)
-		return to;
-	job->left = to < 0;
-	r = to < 0 ? 0 : visit_below(pair, name, to);
-	left_inside = job->left;
-	job->left = left_before || left_inside;
-	if (r == 0 && !left_inside)
-		r = dress(pair->to, temporary, to, model);
-	return r < 0 || left_inside ? r : publish_name(pair, name, temporary);
-}
-
-static int publish(const struct pair *pair, const char *name, const struct stat *model)
-{
-	char temporary[NAME_MAX + 1];
-
-	file_temporary_name(name, temporary);
-	if (S_ISDIR(model->st_mode))
-		return publish_folder(pair, name, temporary, model);
-	return publish_name(pair, name, temporary);
-}
-
-/* ---- the walk */
-
-static int visit_missing(const struct pair *pair, const char *name, const struct stat *model)
-{
-	static int (*const passes[])(const struct pair *, const char *, const struct stat *) = {
-		[COUNT] = count,
-		[MAKE] = make,
-		[PUBLISH] = publish,
+	static const char *const names[UPGRADE_STREAMS] = {
+		[UPGRADE_BASE] = "manifest",      [UPGRADE_CUT] = "manifest-1",
+		[UPGRADE_CUT + 1] = "manifest-2", [UPGRADE_CUT + 2] = "manifest-3",
+		[UPGRADE_CUT + 3] = "manifest-4",
 	};
 
-	return passes[pair->job->pass](pair, name, model);
+	return names[stream];
 }
 
-static int visit_entry(void *context, const char *name)
+static int open_stream(struct work *work, int number, int folder, const char *name)
 {
-	const struct pair *pair = context;
-	struct stat model, present;
+	struct upgrade_stream *stream = &work->streams[number];
+	int r = manifest_open(&stream->reader, folder, name);
 
-	if (fstatat(pair->from, name, &model, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (S_ISSOCK(model.st_mode)) /* belongs to a process that is gone */
-		return 0;
-	if (pair->to < 0)
-		return visit_missing(pair, name, &model);
-	if (fstatat(pair->to, name, &present, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? visit_missing(pair, name, &model) : -errno;
-	if (!S_ISDIR(model.st_mode) || !S_ISDIR(present.st_mode))
-		return 0;
-	auto_close int to = tree_open_folder(pair->to, name);
-	return to < 0 ? to : visit_below(pair, name, to);
+	stream->live = stream->here = false;
+	stream->used = r == 0;
+	snprintf(stream->path, sizeof(stream->path), MANIFEST_FOLDER "/%s", name);
+	stream->in_template = number == UPGRADE_NEW && !work->scanned;
+	return r == -ENOENT ? r : upgrade_at(work->p, stream, r);
 }
 
-static int visit_pair(struct job *job, int from, int to)
+static int open_notes(struct work *work)
 {
-	struct pair pair = { job, from, to };
+	for (int i = UPGRADE_BASE; work->notes >= 0 && i < UPGRADE_STREAMS; i++) {
+		int r = open_stream(work, i, work->notes, note_name(i));
 
-	return tree_each(from, &job->report->path, visit_entry, &pair);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
 }
 
-static int sync_volume(int volume)
+static void close_streams(struct work *work)
 {
-	return syncfs(volume) < 0 ? -errno : 0;
+	for (int i = 0; i < UPGRADE_STREAMS; i++) {
+		if (work->streams[i].used)
+			manifest_close(&work->streams[i].reader);
+		work->streams[i].used = false;
+	}
 }
 
-/* 1 when there is more to do, 0, or -errno. */
-static int round_trip(struct job *job, int from, int to)
+/* ---- the template's manifest */
+
+static int add_entry(void *context, const struct entry *entry)
 {
+	return manifest_add(context, entry);
+}
+
+static int scan_template(struct work *work, int folder)
+{
+	auto_free struct manifest_writer *writer = malloc(sizeof(*writer));
+	struct scan scan = {
+		.hash = true, .most = HASHED_MAX, .add = add_entry, .context = writer
+	};
 	int r;
 
-	job->pass = MAKE;
-	job->entries = job->bytes = 0;
-	job->missing = job->left = false;
-	r = visit_pair(job, from, to);
-	if (r < 0 || !job->missing)
+	if (!writer)
+		return -ENOMEM;
+	r = manifest_create(writer, folder, SCANNED, NULL);
+	if (r == 0)
+		r = scan_tree(work->from, &scan, &work->p->path);
+	if (r == 0) {
+		strcpy(work->p->path.text, MANIFEST_FOLDER "/" SCANNED);
+		r = manifest_finish(writer);
+	}
+	manifest_done(writer);
+	return r;
+}
+
+/* Is it the next one of the last manifest? If that is damaged, it is found out later. */
+static int compare_entry(void *context, const struct entry *entry)
+{
+	struct manifest_reader *base = context;
+	int r = manifest_next(base);
+
+	return r == 1 && strcmp(entry->path, base->entry.path) == 0 &&
+			       entry->group == base->entry.group &&
+			       present_same_content(entry, &base->entry) &&
+			       present_same_attributes(entry, &base->entry)
+		       ? 0
+		       : -ESTALE;
+}
+
+/* 1 when the template is, entry by entry, what was laid last, 0 or -errno. */
+static int is_same_template(struct work *work)
+{
+	struct upgrade_stream *base = &work->streams[UPGRADE_BASE];
+	struct scan scan = { .add = compare_entry, .context = &base->reader };
+	int r;
+
+	if (!base->used || work->streams[UPGRADE_CUT].used)
+		return 0;
+	r = scan_tree(work->from, &scan, &work->p->path);
+	if (r == 0)
+		r = manifest_next(&base->reader) == 0 ? 1 : -ESTALE;
+	return r == -ESTALE ? 0 : r;
+}
+
+/* Where the manifest of a template without one is made: in the volume, unless nothing
+ * may be changed there. A descriptor or -errno. */
+static int open_scratch(struct work *work)
+{
+	if (!work->p->rehearsal)
+		return fcntl(work->notes, F_DUPFD_CLOEXEC, 0);
+	snprintf(work->scratch, sizeof(work->scratch), "/tmp/moonrise-check-XXXXXX");
+	if (!mkdtemp(work->scratch)) {
+		work->scratch[0] = '\0';
+		return -errno;
+	}
+	return tree_open_folder(AT_FDCWD, work->scratch);
+}
+
+static const char *given_name(const struct work *work)
+{
+	return work->scanned ? SCANNED : "manifest";
+}
+
+/* 1 when there is nothing to do, 0 or -errno. */
+static int find_manifest(struct work *work)
+{
+	struct upgrade_stream *base = &work->streams[UPGRADE_BASE];
+	int r;
+
+	work->given = tree_open_folder(work->from, MANIFEST_FOLDER);
+	r = work->given < 0 ? work->given
+			    : open_stream(work, UPGRADE_NEW, work->given, given_name(work));
+	if (r == 0)
+		return base->used && !work->streams[UPGRADE_CUT].used &&
+		       strcmp(base->reader.id, work->streams[UPGRADE_NEW].reader.id) == 0;
+	if (r != -ENOENT)
 		return r;
-	r = sync_volume(to);
+	r = is_same_template(work);
+	if (r != 0)
+		return r;
+	cleanup_close(&work->given);
+	work->given = open_scratch(work);
+	work->scanned = true;
+	r = work->given < 0 ? work->given : scan_template(work, work->given);
+	return r < 0 ? r : open_stream(work, UPGRADE_NEW, work->given, given_name(work));
+}
+
+/* ---- begin and end of a laying */
+
+static int slot_for(const struct work *work, bool *ret_noted)
+{
+	const struct upgrade_stream *streams = work->streams;
+	int i = UPGRADE_CUT;
+
+	*ret_noted = false;
+	for (int at = UPGRADE_CUT; at < UPGRADE_STREAMS; at++) {
+		*ret_noted = streams[at].used &&
+			     strcmp(streams[at].reader.id, streams[UPGRADE_NEW].reader.id) == 0;
+		if (*ret_noted)
+			return at;
+	}
+	while (i < UPGRADE_STREAMS - 1 && streams[i].used)
+		i++;
+	return i;
+}
+
+static int copy_given(struct work *work, const char *name)
+{
+	char temporary[NAME_MAX + 1];
+	struct tree_path below = { "" };
+	struct stat model;
+	int r;
+
+	file_temporary_name(name, temporary);
+	r = tree_remove_at(work->notes, temporary, &below);
 	if (r < 0)
 		return r;
-	job->pass = PUBLISH;
-	r = visit_pair(job, from, to);
-	if (r == 0 && job->left && job->entries == 0)
-		return -EAGAIN; /* somebody changes the template under us */
-	return r < 0 ? r : job->left;
+	if (fstatat(work->given, given_name(work), &model, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	r = copy_entry(work->given, given_name(work), &model, work->notes, temporary, NULL);
+	auto_close int fd = r < 0 ? -1 : file_open_at(work->notes, temporary);
+	if (r == 0 && (fd < 0 || fsync(fd) < 0))
+		r = fd < 0 ? fd : -errno;
+	return r < 0 ? r : file_publish(work->notes, temporary, name, true);
 }
 
-static int fill(struct job *job, int from, int to)
+/* From now on, what is there may be the new template's. */
+static int note_begin(struct work *work, int *ret_slot)
 {
-	struct stat st;
+	bool noted;
+	int r = 0;
+
+	*ret_slot = slot_for(work, &noted);
+	if (!noted)
+		r = copy_given(work, note_name(*ret_slot));
+	if (r == 0 && !noted)
+		r = file_sync_names(work->notes);
+	if (r < 0)
+		snprintf(work->p->path.text, sizeof(work->p->path.text), MANIFEST_FOLDER "/%s",
+			 note_name(*ret_slot));
+	return r;
+}
+
+/* The new one is the last one now; those that were cut short no longer matter. */
+static int note_end(struct work *work, int slot)
+{
+	int r = 0;
+
+	if (renameat(work->notes, note_name(slot), work->notes, note_name(UPGRADE_BASE)) < 0)
+		r = -errno;
+	for (int i = UPGRADE_CUT; r == 0 && i < UPGRADE_STREAMS; i++)
+		if (unlinkat(work->notes, note_name(i), 0) < 0 && errno != ENOENT)
+			r = -errno;
+	if (r == 0)
+		r = file_sync_names(work->notes);
+	if (r < 0)
+		strcpy(work->p->path.text, MANIFEST_PATH);
+	return r;
+}
+
+/* ---- all of it */
+
+static int walk(struct work *work, bool rehearsal)
+{
+	struct upgrade_stream *streams[UPGRADE_STREAMS];
+	int r;
+
+	close_streams(work);
+	r = open_notes(work);
+	if (r == 0)
+		r = open_stream(work, UPGRADE_NEW, work->given, given_name(work));
+	for (int i = 0; i < UPGRADE_STREAMS; i++)
+		streams[i] = &work->streams[i];
+	return r < 0 ? r : upgrade_walk(work->p, streams, work->from, work->to, rehearsal);
+}
+
+static int check_room(struct work *work)
+{
+	struct populate *p = work->p;
+	struct statvfs space;
+
+	if (fstatvfs(work->to, &space) < 0)
+		return -errno;
+	p->free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+	p->free_entries = space.f_files ? space.f_favail : UINT64_MAX;
+	p->is_small = p->bytes > p->free_bytes || p->entries > p->free_entries;
+	return p->is_small ? -ENOSPC : 0;
+}
+
+static int lay_down(struct work *work)
+{
+	struct populate *p = work->p;
+	int slot = UPGRADE_CUT, r = walk(work, true);
+
+	if (r == 0 && p->on_conflict == POPULATE_FAIL && p->conflicts > 0)
+		r = -EUCLEAN;
+	if (r < 0 || p->rehearsal)
+		return r;
+	r = check_room(work);
+	if (r == 0)
+		r = note_begin(work, &slot);
+	if (r == 0)
+		r = walk(work, false);
+	return r < 0 ? r : note_end(work, slot);
+}
+
+static int open_work(struct work *work)
+{
+	struct populate *p = work->p;
+
+	work->from = file_open_folder(p->template);
+	p->at_template = work->from < 0;
+	if (work->from < 0)
+		return work->from;
+	work->to = file_open_folder(p->volume);
+	if (work->to < 0)
+		return work->to;
+	work->notes = tree_open_folder(work->to, MANIFEST_FOLDER);
+	if (work->notes >= 0 || (p->rehearsal && work->notes == -ENOENT))
+		return 0;
+	strcpy(p->path.text, MANIFEST_FOLDER);
+	return work->notes;
+}
+
+static void close_work(struct work *work)
+{
+	close_streams(work);
+	if (work->given >= 0 && work->scanned)
+		(void)unlinkat(work->given, SCANNED, 0);
+	if (work->scratch[0])
+		(void)rmdir(work->scratch);
+	cleanup_close(&work->given);
+	cleanup_close(&work->notes);
+	cleanup_close(&work->to);
+	cleanup_close(&work->from);
+	free(work);
+}
+
+static int run(struct work *work)
+{
+	struct populate *p = work->p;
 	mode_t mask = umask(0);
-	int r = fstat(to, &st) < 0 ? -errno : 1;
+	int r = open_work(work);
 
-	job->device = st.st_dev;
-	while (r == 1)
-		r = round_trip(job, from, to);
+	if (r == 0)
+		r = open_notes(work);
+	if (r == 0)
+		r = find_manifest(work);
+	if (work->streams[UPGRADE_BASE].used)
+		strcpy(p->old_id, work->streams[UPGRADE_BASE].reader.id);
+	if (r == 0)
+		strcpy(p->new_id, work->streams[UPGRADE_NEW].reader.id);
+	else if (r == 1)
+		strcpy(p->new_id, p->old_id);
+	if (r == 0)
+		r = lay_down(work);
 	umask(mask);
-	return r == 0 && job->report->entries > 0 ? sync_volume(to) : r;
+	return r < 0 ? r : 0;
 }
 
-static int run(const char *template, const char *volume, bool count_only,
-	       struct populate_report *ret_report)
+int populate_run(struct populate *p)
 {
-	struct job job = { .pass = COUNT, .report = ret_report };
-	auto_close int from = file_open_folder(template);
-	auto_close int to = file_open_folder(volume);
+	struct work *work = calloc(1, sizeof(*work));
+	int r;
 
-	*ret_report = (struct populate_report){ 0 };
-	if (from < 0 || to < 0)
-		return from < 0 ? from : to;
-	return count_only ? visit_pair(&job, from, to) : fill(&job, from, to);
-}
-
-int populate(const char *template, const char *volume, struct populate_report *ret_report)
-{
-	return run(template, volume, false, ret_report);
-}
-
-int populate_missing(const char *template, const char *volume, struct populate_report *ret_report)
-{
-	return run(template, volume, true, ret_report);
+	if (!work)
+		return -ENOMEM;
+	work->p = p;
+	work->from = work->to = work->given = work->notes = -1;
+	r = run(work);
+	close_work(work);
+	return r;
 }

@@ -1,24 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* A volume gets what its template has and it has not: each entry in one piece,
- * with mode, owner (where this process may give files away) and times. What is
- * there stays, whatever it is. */
+/* A volume gets what its template has, and follows the template when that changes:
+ * see merge.h for what becomes of what the user has changed.
+ *
+ * In <volume>/.moonrise, "manifest" is the template that was laid down completely,
+ * and "manifest-1" and so on are those whose laying was begun and not finished. */
 #ifndef MOONRISE_POPULATE_H
 #define MOONRISE_POPULATE_H
 
-#include "tree.h"
+#include "lay.h"
+#include "manifest.h"
 
-#include <stdint.h>
+struct populate {
+	const char *template, *volume;
+	enum { POPULATE_KEEP, POPULATE_REPLACE, POPULATE_FAIL } on_conflict;
+	bool rehearsal; /* change nothing, only tell */
+	void (*tell)(void *context, enum lay_news news, const char *path);
+	void *context;
 
-struct populate_report {
-	uint64_t entries;
-	uint64_t bytes;
-	struct tree_path path; /* after an error, where it was */
+	/* What came of it. */
+	char old_id[MANIFEST_ID_MAX + 1]; /* "": nothing was laid down before */
+	char new_id[MANIFEST_ID_MAX + 1];
+	uint64_t entries, bytes; /* made */
+	uint64_t conflicts;
+	uint64_t free_entries, free_bytes;
+	bool is_small;         /* -ENOSPC was seen before anything was changed */
+	struct tree_path path; /* after an error, where it was in the volume ... */
+	bool at_template;      /* ... or else */
+	char why[160];         /* and more of the reason, or "" */
 };
 
-/* 0 or -errno. */
-int populate(const char *template, const char *volume, struct populate_report *ret_report);
-
-/* Only count what `populate` would make. */
-int populate_missing(const char *template, const char *volume, struct populate_report *ret_report);
+/* 0 or -errno; -EUCLEAN: there are conflicts, and they were to be none. */
+int populate_run(struct populate *p);
 
 #endif

@@ -15,7 +15,7 @@
 
 /* ---- one entry */
 
-static char type_of(mode_t mode)
+char scan_type(mode_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFDIR:
@@ -99,7 +99,7 @@ int scan_entry(int folder, const char *name, const struct stat *st, bool hash,
 	int r = xattr_digest(folder, name, ret_entry->xattrs);
 
 	ret_entry->has_xattrs = r == 1;
-	ret_entry->type = type_of(st->st_mode);
+	ret_entry->type = scan_type(st->st_mode);
 	ret_entry->mode = st->st_mode & 07777;
 	ret_entry->uid = st->st_uid;
 	ret_entry->gid = st->st_gid;
@@ -192,6 +192,11 @@ static bool is_left_out(const struct scanning *scanning, const struct stat *st)
 	       (scan->skip && scan->skip(scan->context, path, st));
 }
 
+static bool wants_hash(const struct scan *scan, const struct stat *st)
+{
+	return scan->hash && (scan->most == 0 || st->st_size <= scan->most);
+}
+
 static int scan_name(void *context, const char *name)
 {
 	const struct level *level = context;
@@ -204,7 +209,7 @@ static int scan_name(void *context, const char *name)
 		return -errno;
 	if (is_left_out(scanning, &st))
 		return 0;
-	r = scan_entry(level->folder, name, &st, scanning->scan->hash, entry);
+	r = scan_entry(level->folder, name, &st, wants_hash(scanning->scan, &st), entry);
 	if (r == 0)
 		r = group_of(scanning, &st, &entry->group);
 	if (r < 0)

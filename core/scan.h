@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 
 struct scan {
-	bool hash;    /* read the files */
+	bool hash;    /* read the files ... */
+	off_t most;   /* ... that are no larger; 0: whatever their size */
 	bool sockets; /* give them, too */
 
 	/* true: leave this one out, and what is below. May be NULL. */
@@ -27,6 +28,9 @@ int scan_tree(int folder, const struct scan *scan, struct tree_path *ret_path);
 /* Fill in all but path and group. 0 or -errno; -ESTALE when it is not what `st` says. */
 int scan_entry(int folder, const char *name, const struct stat *st, bool hash,
 	       struct entry *ret_entry);
+
+/* 'd', 'f', ...: see entry.h. */
+char scan_type(mode_t mode);
 
 /* The content of the file. 0 or -errno. */
 int scan_hash(int folder, const char *name, unsigned char ret_hash[static ENTRY_HASH]);

@@ -3,6 +3,7 @@
  * knows of none: worker --fence /data copy FROM TO MODE UID GID. */
 #include "worker.h"
 
+#include "entry.h"
 #include "file.h"
 #include "populate.h"
 #include "sha256.h"
@@ -61,28 +62,74 @@ static int hash(char **args)
 	return 0;
 }
 
-/* missing TEMPLATE VOLUME: "ENTRIES BYTES" on stdout */
-static int missing(char **args)
-{
-	struct populate_report report;
-	int r = populate_missing(args[0], args[1], &report);
+/* ---- populate: a line for each piece of news, its path as in a manifest */
 
-	if (r < 0)
-		return complain(args[0], report.path.text, r);
-	printf("%" PRIu64 " %" PRIu64, report.entries, report.bytes);
-	return 0;
+#define NEWS_MAX 50 /* of each kind; PID 1 is to hold no more */
+
+static void print_news(void *context, enum lay_news news, const char *path)
+{
+	static const char *const names[] = {
+		[LAY_MADE] = "made",         [LAY_UPDATED] = "updated",
+		[LAY_REMOVED] = "removed",   [LAY_KEPT_BESIDE] = "beside",
+		[LAY_KEPT_OLD] = "replaced", [LAY_STAYED] = "stayed",
+	};
+	uint64_t *counts = context;
+	char text[3 * PATH_MAX];
+
+	if (counts[news]++ >= NEWS_MAX)
+		return;
+	entry_escape(path, text);
+	printf("%s %s\n", names[news], text);
 }
 
-/* populate TEMPLATE VOLUME: the number of entries made, on stdout */
+static int run_populate(char **args, bool rehearsal)
+{
+	static const char *const ways[] = {
+		[POPULATE_KEEP] = "keep", [POPULATE_REPLACE] = "replace", [POPULATE_FAIL] = "fail"
+	};
+	uint64_t counts[LAY_STAYED + 1] = { 0 };
+	static struct populate p;
+	int r;
+
+	p = (struct populate){ .template = args[0], .volume = args[1], .rehearsal = rehearsal };
+	p.tell = print_news;
+	p.context = counts;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (strcmp(args[2], ways[i]) == 0)
+			p.on_conflict = (int)i;
+	r = populate_run(&p);
+	printf("counts");
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		printf(" %" PRIu64, counts[i]);
+	printf("\nimages %s %s\n", p.old_id[0] ? p.old_id : "-", p.new_id);
+	printf("size %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", p.entries, p.bytes,
+	       p.free_entries, p.free_bytes);
+	if (p.is_small) {
+		printf("small\n");
+		return 0;
+	}
+	if (r == -EUCLEAN) {
+		printf("conflicts\n");
+		return 0;
+	}
+	if (r < 0 && p.why[0])
+		fprintf(stderr, "%d %s/%s: %s\n", -r, p.at_template ? p.template : p.volume,
+			p.path.text, p.why);
+	else if (r < 0)
+		complain(p.at_template ? p.template : p.volume, p.path.text, r);
+	return r < 0;
+}
+
+/* populate TEMPLATE VOLUME keep|replace|fail */
 static int populate_volume(char **args)
 {
-	struct populate_report report;
-	int r = populate(args[0], args[1], &report);
+	return run_populate(args, false);
+}
 
-	if (r < 0)
-		return complain(args[1], report.path.text, r);
-	printf("%" PRIu64, report.entries);
-	return 0;
+/* plan TEMPLATE VOLUME keep|replace|fail: what populate would do */
+static int plan(char **args)
+{
+	return run_populate(args, true);
 }
 
 /* remove PATH */
@@ -108,7 +155,7 @@ static const struct word {
 	int (*run)(char **args);
 } words[] = {
 	{ "copy", 5, copy },          { "hash", 1, hash },
-	{ "missing", 2, missing },    { "populate", 2, populate_volume },
+	{ "plan", 3, plan },          { "populate", 3, populate_volume },
 	{ "remove", 1, remove_tree }, { "sync", 1, sync_volume },
 };
 

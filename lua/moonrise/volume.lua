@@ -1,7 +1,7 @@
 --- Volumes: what outlives the container.
 --
 --     local data = fs.volume("/data", {
---       template = "/data-template",               -- populate what is missing
+--       template = "/data-template",               -- what it has, the volume gets
 --       dirs = { "logs", run = { mode = "0750" } },
 --       owner = "www-data",                        -- of the volume itself and of `dirs`
 --     })
@@ -9,7 +9,7 @@
 --
 -- A volume that can't be used is refused before anything on it is changed. Nothing
 -- under it is reached through a link that leads out of it. What was done is recorded
--- in .moonrise/journal (see moonrise.journal), after it is on disk.
+-- after it is on disk (see moonrise.volume.record).
 -- @module moonrise.volume
 local sys_cred = require "sys.cred"
 local sys_file = require "sys.file"
@@ -17,14 +17,13 @@ local sys_host = require "sys.host"
 local fault = require "moonrise.fault"
 local file = require "moonrise.file"
 local fs = require "moonrise.fs"
-local journal = require "moonrise.journal"
+local record = require "moonrise.volume.record"
 local steps = require "moonrise.steps"
 local strict = require "moonrise.strict"
 
 local M = {}
 
 local STATUS = fault.STATUS
-local JOURNAL = ".moonrise/journal"
 
 local function refuse(path, fmt, ...)
   fault.raise(STATUS.volume, "the volume %s %s", path, fmt:format(...))
@@ -68,54 +67,6 @@ local function check(path)
   if not ok then refuse(path, "can't be used: %s", reason) end
 end
 
--- Populating ------------------------------------------------------------------------
-
-local function size(bytes)
-  if bytes < 1 << 20 then return ("%d KiB"):format((bytes + 1023) >> 10) end
-  return ("%.1f MiB"):format(bytes / (1 << 20))
-end
-
-local function populate(path, template)
-  local what = ("populate %s from %s"):format(path, template)
-  if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note(what) end
-  local entries, bytes = file.work("look through " .. template, path, "missing", template, path):match("(%d+) (%d+)")
-  if entries == "0" then return end
-  local free, free_files = sys_file.space(path)
-  if free and tonumber(bytes) > free then
-    refuse(path, "is too small: %s takes %s more, and %s are free", template, size(tonumber(bytes)), size(free))
-  elseif free_files and tonumber(entries) > free_files then
-    refuse(path, "is too small: %s takes %d more files, and %d can be made", template, entries, free_files)
-  end
-  file.work(what, path, "populate", template, path)
-end
-
--- The record ------------------------------------------------------------------------
-
-local function load_record(path)
-  local text, why, errno = sys_file.read(path)
-  if not text and errno ~= file.ENOENT then file.fail("read " .. path, path, why, errno) end
-  local entries, good = journal.decode(text or "")
-  if not entries then fault.raise(STATUS.volume, "the record %s can't be used: %s", path, good) end
-  local done = {}
-  for _, entry in ipairs(entries) do done[entry.name] = entry.what end
-  return { text = text, good = good, done = done }
-end
-
--- The folder is open to our group, so that the next random uid with gid 0 can go on.
-local function begin_record(volume, record)
-  if not record.text or record.good == 0 then
-    fs.mkdir(volume:path(".moonrise"), { mode = "0775" })
-    fs.write(volume:path(JOURNAL), journal.HEADER, { mode = "0664" })
-  elseif record.good < #record.text then
-    fs.write(volume:path(JOURNAL), record.text:sub(1, record.good))
-  end
-end
-
-local function note(volume, what, name)
-  fs.append(volume:path(JOURNAL), journal.encode(what, name))
-  volume.done[name] = what
-end
-
 -- The volume ------------------------------------------------------------------------
 
 local Volume = {}
@@ -148,21 +99,21 @@ end
 -- @treturn boolean false when it was done already
 function Volume:once(name, options, f)
   options, f = check_once(name, options, f)
-  if self.done[name] == "done" then return false end
+  if self.record.done[name] == "done" then return false end
   if self.running[name] then fault.raise(STATUS.script, "volume:once: '%s' is being done already", name) end
+  local interrupted = self.record.done[name] == "begin"
   if sys_host.mode ~= "boot" then
-    require("moonrise.rehearse").within(("once %q:"):format(name), f, { interrupted = self.done[name] == "begin" })
+    require("moonrise.rehearse").within(("once %q:"):format(name), f, { interrupted = interrupted })
     return true
   end
   local _ <close> = steps.begin("once", name)
   self.running[name] = true
   local _ <close> = setmetatable({}, { __close = function() self.running[name] = nil end })
-  local interrupted = self.done[name] == "begin"
   if interrupted and options.undo then options.undo() end
-  if not interrupted then note(self, "begin", name) end
+  if not interrupted then self.record:note("begin", name) end
   f { interrupted = interrupted }
   file.work("write back " .. self.path_, self.path_, "sync", self.path_)
-  note(self, "done", name)
+  self.record:note("done", name)
   return true
 end
 
@@ -197,13 +148,24 @@ local function make_dirs(volume, dirs, owner)
   end
 end
 
-local OPTIONS = { template = "string", dirs = "table", owner = "string|integer" }
+local function check_conflict(value)
+  if value == "keep" or value == "replace" or value == "fail" then return value end
+  fault.raise(STATUS.script, "'on_conflict' of fs.volume is %s; it takes \"keep\", \"replace\" or \"fail\"",
+    type(value) == "string" and ('"%s"'):format(value) or strict.describe(value))
+end
+
+local OPTIONS = {
+  template = "string", dirs = "table", owner = "string|integer",
+  on_conflict = { check = check_conflict, default = "keep" },
+}
 
 --- Prepare a volume.
 -- @string path where it is mounted
 -- @tparam[opt] table options
---   template = a folder of the image: what is missing in the volume is copied from it, with modes,
---   owners, times and links, each entry in one piece; what is there is never changed;
+--   template = a folder of the image: the volume gets what it has, with modes, owners, times and
+--   links, each entry in one piece, and follows it when a new image has another one;
+--   on_conflict = "keep", "replace" or "fail": what becomes of a file that both the user and a new
+--   image have changed;
 --   dirs = folders to make: a list, or NAME = { mode =, owner =, group = };
 --   owner = who the volume itself and `dirs` belong to (not what the template brings)
 -- @treturn table the volume
@@ -218,12 +180,15 @@ function M.open(path, options)
   local _ <close> = steps.begin("volume", path)
   local is_boot = sys_host.mode == "boot"
   if is_boot then check(path) else require("moonrise.rehearse").note("use the volume " .. path) end
-  local record = load_record(path .. "/" .. JOURNAL)
-  local volume = setmetatable({ path_ = path, running = {}, done = record.done }, Volume)
-  if options.template then populate(path, options.template) end
+  local volume = setmetatable({ path_ = path, running = {}, record = record.load(path) }, Volume)
+  if is_boot then volume.record:begin() end
+  if options.template then
+    local image = require("moonrise.volume.populate").run(path, options.template, options.on_conflict)
+    local images = volume.record.images
+    if is_boot and images[#images] ~= image then volume.record:note("image", image) end
+  end
   if options.owner then fs.chown(path, options.owner) end
   make_dirs(volume, dirs, options.owner)
-  if is_boot then begin_record(volume, record) end
   return volume
 end
 

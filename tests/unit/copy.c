@@ -165,9 +165,9 @@ static void nothing_is_followed_or_opened(void **state)
 	(void)state;
 	assert_int_equal(stat("a/one", &file), 0);
 	shell("mkdir b && ln -s ../a/one b/link && mkfifo b/fifo");
-	assert_int_equal(copy_entry(AT_FDCWD, "b/link", &file, AT_FDCWD, "c"), -EOPNOTSUPP);
-	assert_int_equal(copy_entry(AT_FDCWD, "b/fifo", &file, AT_FDCWD, "c"), -EOPNOTSUPP);
-	assert_int_equal(copy_entry(AT_FDCWD, "a/one", &file, AT_FDCWD, "b/link"), -EEXIST);
+	assert_int_equal(copy_entry(AT_FDCWD, "b/link", &file, AT_FDCWD, "c", NULL), -EOPNOTSUPP);
+	assert_int_equal(copy_entry(AT_FDCWD, "b/fifo", &file, AT_FDCWD, "c", NULL), -EOPNOTSUPP);
+	assert_int_equal(copy_entry(AT_FDCWD, "a/one", &file, AT_FDCWD, "b/link", NULL), -EEXIST);
 	shell("test -L b/link && test ! -e c");
 }
 

@@ -33,7 +33,7 @@ static int set_up(void **state)
 	strcpy(top + sizeof(top) - 7, "XXXXXX");
 	assert_non_null(mkdtemp(top));
 	assert_int_equal(chdir(top), 0);
-	shell("mkdir -p template/etc/deep/er template/closed volume &&"
+	shell("mkdir -p template/etc/deep/er template/closed volume/.moonrise &&"
 	      "echo one > template/etc/one && chmod 600 template/etc/one &&"
 	      "echo two > template/etc/deep/er/two && chmod 4755 template/etc/deep/er/two &&"
 	      "ln -s ../etc/one template/link && ln -s /nowhere template/etc/dangling &&"
@@ -63,34 +63,45 @@ static void assert_same(const char *a, const char *b)
 
 	snprintf(
 		command, sizeof(command),
-		"list() { (cd $1 && find . -mindepth 1 -printf '%%p %%M %%U:%%G %%s %%T@ %%l\\n' | sort;"
+		"list() { (cd $1 && find . -mindepth 1 -path ./.moonrise -prune -o -mindepth 1 -printf '%%p %%M %%U:%%G %%s %%T@ %%l\\n' | sort;"
 		" cat etc/one etc/deep/er/two closed/x); };"
 		"list %s > list-a; list %s > list-b; diff list-a list-b",
 		a, b);
 	shell(command);
 }
 
+static int populate(const char *template, const char *volume, struct populate *ret_report)
+{
+	*ret_report = (struct populate){ .template = template,
+					 .volume = volume,
+					 .rehearsal = ret_report->rehearsal };
+	return populate_run(ret_report);
+}
+
 static void everything_is_copied(void **state)
 {
-	struct populate_report report, missing;
+	struct populate report = { .rehearsal = true };
 
 	(void)state;
-	assert_int_equal(populate_missing("template", "volume", &missing), 0);
+	assert_int_equal(populate("template", "volume", &report), 0);
+	assert_int_equal(report.entries, 11);
+	assert_int_equal(report.bytes, 10);
+	shell("test \"$(ls -A volume)\" = .moonrise && test -z \"$(ls -A volume/.moonrise)\"");
+	report.rehearsal = false;
 	assert_int_equal(populate("template", "volume", &report), 0);
 	assert_same("template", "volume");
 	assert_int_equal(report.entries, 11);
-	assert_int_equal(missing.entries, report.entries);
-	assert_int_equal(missing.bytes, 10);
+	assert_string_equal(report.old_id, "");
+	shell("test \"$(ls -A volume/.moonrise)\" = manifest");
 
 	assert_int_equal(populate("template", "volume", &report), 0);
 	assert_int_equal(report.entries, 0);
-	assert_int_equal(populate_missing("template", "volume", &report), 0);
-	assert_int_equal(report.entries, 0);
+	assert_string_equal(report.old_id, report.new_id);
 }
 
 static void what_is_there_stays(void **state)
 {
-	struct populate_report report;
+	struct populate report = { 0 };
 
 	(void)state;
 	shell("mkdir -p outside volume/etc && chmod 700 volume/etc && echo mine > volume/etc/one &&"
@@ -103,7 +114,7 @@ static void what_is_there_stays(void **state)
 
 static void leftovers_of_a_crash_are_continued(void **state)
 {
-	struct populate_report report;
+	struct populate report = { 0 };
 
 	(void)state;
 	shell("mkdir -p volume/.etc.moonrise-new/.deep.moonrise-new &&"
@@ -117,7 +128,7 @@ static void leftovers_of_a_crash_are_continued(void **state)
 static void sockets_are_left_out(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "template/socket" };
-	struct populate_report report;
+	struct populate report = { 0 };
 	struct stat st;
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
@@ -138,14 +149,15 @@ static void set_largest_file(rlim_t size)
 
 static void errors_name_the_place(void **state)
 {
-	struct populate_report report;
+	struct populate report = { 0 };
 
 	(void)state;
 	assert_int_equal(populate("none", "volume", &report), -ENOENT);
+	assert_true(report.at_template);
 	assert_string_equal(report.path.text, "");
-	shell("mkdir -p small/deep && echo text > small/deep/file");
+	shell("mkdir -p small/deep && seq 500 > small/deep/file");
 	signal(SIGXFSZ, SIG_IGN);
-	set_largest_file(2);
+	set_largest_file(1000); /* the notes are smaller */
 	assert_int_equal(populate("small", "volume", &report), -EFBIG);
 	set_largest_file(RLIM_INFINITY);
 	assert_string_equal(report.path.text, "deep/file");
@@ -154,7 +166,7 @@ static void errors_name_the_place(void **state)
 
 static void hostile_leftovers_are_replaced(void **state)
 {
-	struct populate_report report;
+	struct populate report = { 0 };
 
 	(void)state;
 	shell("mkdir outside volume/etc && ln -s ../../outside volume/etc/.deep.moonrise-new &&"
@@ -167,7 +179,7 @@ static void hostile_leftovers_are_replaced(void **state)
 /* More entries than one round takes; what lies there from before is in none. */
 static void large_trees_take_several_rounds(void **state)
 {
-	struct populate_report report;
+	struct populate report = { 0 };
 
 	(void)state;
 	shell("mkdir -p large/a/b large/c && cd large &&"
@@ -177,7 +189,8 @@ static void large_trees_take_several_rounds(void **state)
 	      "echo half > .7.moonrise-new && echo half > .c.moonrise-new/.9000.moonrise-new");
 	assert_int_equal(populate("large", "volume", &report), 0);
 	assert_int_equal(report.entries, 27003);
-	shell("(cd large && find . | sort) > a; (cd volume && find . -size 0 -o -type d | sort) > b; diff a b");
+	shell("(cd large && find . | sort) > a; (cd volume && rm -r .moonrise &&"
+	      " find . -size 0 -o -type d | sort) > b; diff a b");
 }
 
 #define WITH_TREES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

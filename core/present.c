@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "present.h"
+
+#include "scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+int present_look(struct present *present, int folder, const char *name)
+{
+	*present = (struct present){ .folder = folder, .name = name };
+	present->there = fstatat(folder, name, &present->st, AT_SYMLINK_NOFOLLOW) == 0;
+	return present->there || errno == ENOENT ? 0 : -errno;
+}
+
+/* Layers of images often keep whole seconds only. */
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec &&
+	       (a->tv_nsec == b->tv_nsec || a->tv_nsec == 0 || b->tv_nsec == 0);
+}
+
+static int has_hash(struct present *present, const struct entry *entry)
+{
+	if (!entry->has_hash)
+		return 0;
+	if (!present->has_hash) {
+		int r = scan_hash(present->folder, present->name, present->hash);
+
+		if (r < 0)
+			return r == -EACCES ? 0 : r;
+		present->has_hash = true;
+	}
+	return memcmp(present->hash, entry->hash, ENTRY_HASH) == 0;
+}
+
+static int has_target(const struct present *present, const struct entry *entry)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(present->folder, present->name, target, sizeof(target));
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == strlen(entry->target) && memcmp(target, entry->target, (size_t)n) == 0;
+}
+
+int present_has_content(struct present *present, const struct entry *entry)
+{
+	const struct stat *st = &present->st;
+
+	if (!present->there || entry->type != scan_type(st->st_mode))
+		return 0;
+	switch (entry->type) {
+	case 'f':
+		if ((uint64_t)st->st_size != entry->size)
+			return 0;
+		if (same_time(&st->st_mtim, &entry->mtime) && !present->read_it)
+			return 1;
+		return has_hash(present, entry);
+	case 'l':
+		return has_target(present, entry);
+	case 'c':
+	case 'b':
+		return major(st->st_rdev) == entry->device[0] &&
+		       minor(st->st_rdev) == entry->device[1];
+	default:
+		return 1;
+	}
+}
+
+static int has_xattrs(struct present *present, const struct entry *entry)
+{
+	if (!present->has_digest) {
+		int r = xattr_digest(present->folder, present->name, present->xattrs);
+
+		if (r < 0)
+			return r == -EACCES ? 0 : r;
+		present->has_digest = true;
+		present->has_xattrs = r == 1;
+	}
+	return present->has_xattrs == entry->has_xattrs &&
+	       (!entry->has_xattrs || memcmp(present->xattrs, entry->xattrs, XATTR_DIGEST) == 0);
+}
+
+/* A file that could not be given away is not set-id. */
+int present_has_attributes(struct present *present, const struct entry *entry, bool with_owner)
+{
+	const struct stat *st = &present->st;
+	mode_t mode = st->st_mode & 07777;
+
+	if (!present->there)
+		return 0;
+	if (with_owner && (st->st_uid != entry->uid || st->st_gid != entry->gid))
+		return 0;
+	if (entry->type != 'l' && mode != entry->mode &&
+	    (with_owner || mode != (entry->mode & 01777)))
+		return 0;
+	return has_xattrs(present, entry);
+}
+
+static bool same_hash(const struct entry *a, const struct entry *b)
+{
+	return memcmp(a->hash, b->hash, ENTRY_HASH) == 0;
+}
+
+bool present_same_content(const struct entry *a, const struct entry *b)
+{
+	if (a->type != b->type || a->size != b->size || strcmp(a->target, b->target) != 0 ||
+	    memcmp(a->device, b->device, sizeof(a->device)) != 0)
+		return false;
+	if (a->type != 'f')
+		return true;
+	return a->has_hash && b->has_hash ? same_hash(a, b) : same_time(&a->mtime, &b->mtime);
+}
+
+bool present_same_attributes(const struct entry *a, const struct entry *b)
+{
+	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+	       a->has_xattrs == b->has_xattrs &&
+	       (!a->has_xattrs || memcmp(a->xattrs, b->xattrs, XATTR_DIGEST) == 0);
+}
+
+bool present_deceives(const struct entry *a, const struct entry *b)
+{
+	return a->type == 'f' && b->type == 'f' && a->size == b->size && a->has_hash &&
+	       b->has_hash && same_time(&a->mtime, &b->mtime) && !same_hash(a, b);
+}

@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the manifests say the same, the disk is not looked at. */
+#include "upgrade.h"
+
+#include "cred.h"
+#include "merge.h"
+#include "present.h"
+#include "scan.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* A folder that the walk is in. */
+struct level {
+	size_t length;             /* of the path so far that leads to it */
+	struct lay_folder *folder; /* NULL: nothing below it is touched */
+	bool opened;
+	bool ours;     /* in the making */
+	bool removed;  /* empty, it goes */
+	bool dressed;  /* it gets the template's attributes */
+	bool replaced; /* empty, a file takes its place */
+	struct stat model;
+};
+
+struct walk {
+	struct populate *p;
+	struct lay lay;
+	struct upgrade_stream **streams;
+	char path[PATH_MAX]; /* of the deepest level */
+	struct level *levels;
+	size_t depth, room;
+	struct lay_first *firsts; /* of files with several names, by group */
+	size_t first_count;
+	bool cut;        /* something was begun and not finished */
+	bool with_owner; /* this process may give files away */
+};
+
+/* ---- levels */
+
+static struct level *top_of(struct walk *w)
+{
+	return &w->levels[w->depth - 1];
+}
+
+/* The level takes the caller's hold on the folder. */
+static struct level *push(struct walk *w, const char *path, struct lay_folder *folder)
+{
+	if (w->depth == w->room) {
+		size_t room = w->room ? 2 * w->room : 32;
+		struct level *levels = realloc(w->levels, room * sizeof(*levels));
+
+		if (!levels)
+			return NULL;
+		w->levels = levels;
+		w->room = room;
+	}
+	if (path != w->path)
+		strcpy(w->path, path);
+	w->levels[w->depth] = (struct level){ .length = strlen(path), .folder = folder };
+	return &w->levels[w->depth++];
+}
+
+static void drop_level(struct walk *w, struct level *level)
+{
+	if (level->opened)
+		lay_close(&w->lay, level->folder);
+	if (level->folder && level->folder != &w->lay.top)
+		lay_drop(&w->lay, level->folder);
+	level->folder = NULL;
+	level->opened = false;
+}
+
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* All in the folder was seen. */
+static int leave(struct walk *w)
+{
+	struct level *level = top_of(w), *parent = level - 1;
+	const char *name;
+	int r = 0;
+
+	w->path[level->length] = '\0';
+	name = name_of(w->path);
+	if (level->ours)
+		r = lay_leave(&w->lay, level->folder);
+	else if (level->removed)
+		r = lay_remove(&w->lay, parent->folder, name, true);
+	else if (level->replaced)
+		r = lay_make(&w->lay, parent->folder, name, LAY_REPLACE, &level->model, NULL);
+	else if (level->dressed)
+		r = lay_attributes(&w->lay, parent->folder, name, &level->model);
+	drop_level(w, level);
+	w->depth--;
+	w->path[top_of(w)->length] = '\0';
+	return r;
+}
+
+static bool leads_to(const struct walk *w, const struct level *level, const char *path)
+{
+	return level->length == 0 ||
+	       (strncmp(w->path, path, level->length) == 0 && path[level->length] == '/');
+}
+
+static int leave_for(struct walk *w, const char *path)
+{
+	int r = 0;
+
+	while (r == 0 && w->depth > 1 && !leads_to(w, top_of(w), path))
+		r = leave(w);
+	return r;
+}
+
+/* 1 when the folder is open, 0 when it is none (any more), or -errno. */
+static int enter(struct walk *w, struct level *level)
+{
+	int r = 0;
+
+	if (level->folder && !level->opened) {
+		r = lay_open(&w->lay, level->folder);
+		level->opened = r == 0;
+		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP) {
+			drop_level(w, level);
+			r = 0;
+		}
+	}
+	return r < 0 ? r : level->opened;
+}
+
+/* ---- one path */
+
+/* One path in all streams. */
+struct spot {
+	const char *path, *name;
+	const struct entry *new, *base; /* NULL: not in there */
+	bool any_folder;
+	struct level *parent;
+	struct present present;
+	struct merge m;
+};
+
+static bool same_entry(const struct entry *a, const struct entry *b)
+{
+	return present_same_content(a, b) && present_same_attributes(a, b);
+}
+
+static const struct entry *entry_in(const struct walk *w, int stream)
+{
+	const struct upgrade_stream *s = w->streams[stream];
+
+	return s->used && s->here ? &s->reader.entry : NULL;
+}
+
+/* All that was ever laid down here is what the template has. */
+static bool is_unchanged(const struct walk *w, const struct spot *spot)
+{
+	if (!spot->new || !spot->base || spot->parent->ours)
+		return false;
+	for (int i = UPGRADE_BASE; i < UPGRADE_STREAMS; i++) {
+		const struct entry *laid = entry_in(w, i);
+
+		if (w->streams[i]->used && (!laid || !same_entry(spot->new, laid)))
+			return false;
+	}
+	return true;
+}
+
+static int at_spot(struct walk *w, const struct spot *spot, int r)
+{
+	if (r < 0 && !w->lay.failed)
+		strcpy(w->p->path.text, spot->path);
+	return r;
+}
+
+/* The template's file, when its manifest has no hash of it. */
+static int has_new_content(struct spot *spot)
+{
+	struct entry *new = (struct entry *)spot->new;
+	const struct present *present = &spot->present;
+	int r = present_has_content(&spot->present, new);
+
+	if (r != 0 || new->type != 'f' || new->has_hash || scan_type(present->st.st_mode) != 'f' ||
+	    (uint64_t)present->st.st_size != new->size)
+		return r;
+	r = scan_hash(spot->parent->folder->from, spot->name, new->hash);
+	if (r < 0)
+		return r;
+	new->has_hash = true;
+	return present_has_content(&spot->present, new);
+}
+
+static int compare_with_laid(struct walk *w, struct spot *spot)
+{
+	for (int i = UPGRADE_BASE; i < UPGRADE_STREAMS; i++) {
+		const struct entry *laid = entry_in(w, i);
+		int r;
+
+		if (!laid)
+			continue;
+		r = present_has_content(&spot->present, laid);
+		if (r < 0)
+			return r;
+		spot->m.content_laid |= r;
+		r = present_has_attributes(&spot->present, laid, w->with_owner);
+		if (r < 0)
+			return r;
+		spot->m.attributes_laid |= r;
+	}
+	return 0;
+}
+
+static int compare(struct walk *w, struct spot *spot)
+{
+	struct merge *m = &spot->m;
+	int r = 0;
+
+	if (spot->new) {
+		r = has_new_content(spot);
+		m->content_new = r > 0;
+		if (r >= 0)
+			r = present_has_attributes(&spot->present, spot->new, w->with_owner);
+		m->attributes_new = r > 0;
+	}
+	return r < 0 ? r : compare_with_laid(w, spot);
+}
+
+static void compare_templates(const struct walk *w, struct spot *spot)
+{
+	struct merge *m = &spot->m;
+
+	m->first = !w->streams[UPGRADE_BASE]->used;
+	m->in_new = spot->new;
+	m->in_base = spot->base;
+	m->in_all = true;
+	m->ours = spot->parent->ours;
+	for (int i = UPGRADE_BASE; i < UPGRADE_STREAMS; i++) {
+		const struct entry *laid = entry_in(w, i);
+
+		m->in_all &= laid || !w->streams[i]->used;
+		if (laid && spot->new &&present_deceives(laid, spot->new))
+			spot->present.read_it = true;
+	}
+	if (!spot->new || !spot->base)
+		return;
+	m->other_type = spot->new->type != spot->base->type;
+	m->content_changed = !present_same_content(spot->new, spot->base);
+	m->attributes_changed = !present_same_attributes(spot->new, spot->base);
+}
+
+/* In a folder that was just made there is nothing. */
+static int look(struct walk *w, struct spot *spot)
+{
+	const struct lay_folder *folder = spot->parent->folder;
+	int r = 0;
+
+	if (!folder->is_new)
+		r = present_look(&spot->present, folder->to, spot->name);
+	compare_templates(w, spot);
+	spot->m.there = spot->present.there;
+	/* Before the first time, only what one of ours may have left matters. */
+	if (r == 0 && spot->m.there && (!spot->m.first || w->cut))
+		r = compare(w, spot);
+	return r;
+}
+
+/* ---- what is to be done */
+
+static int get_model(struct walk *w, struct spot *spot, struct stat *ret_model)
+{
+	if (fstatat(spot->parent->folder->from, spot->name, ret_model, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (scan_type(ret_model->st_mode) == spot->new->type &&
+	    (spot->new->type != 'f' || (uint64_t)ret_model->st_size == spot->new->size))
+		return 0;
+	strcpy(w->p->why, "the template has changed since its manifest was made; "
+			  "run `moonrise volume split` again");
+	return -ESTALE;
+}
+
+/* The place for what is known of a file with several names. */
+static struct lay_first *first_of(struct walk *w, uint32_t group)
+{
+	if (group >= w->first_count) {
+		size_t count = group + 64 > 2 * w->first_count ? group + 64 : 2 * w->first_count;
+		struct lay_first *firsts = realloc(w->firsts, count * sizeof(*firsts));
+
+		if (!firsts)
+			return NULL;
+		memset(firsts + w->first_count, 0, (count - w->first_count) * sizeof(*firsts));
+		w->firsts = firsts;
+		w->first_count = count;
+	}
+	return &w->firsts[group];
+}
+
+static bool is_no_link(int error)
+{
+	return error == -EXDEV || error == -EMLINK || error == -EPERM || error == -ENOENT;
+}
+
+static int make_one_of_several(struct walk *w, struct spot *spot, enum lay_how how,
+			       const struct stat *model)
+{
+	struct lay_folder *folder = spot->parent->folder;
+	struct lay_first *first = first_of(w, spot->new->group);
+	int r;
+
+	if (!first)
+		return -ENOMEM;
+	if (!first->known)
+		return lay_first_made(&w->lay, folder, spot->name, how, model, first);
+	r = lay_link(&w->lay, folder, spot->name, how, first);
+	return is_no_link(r) ? lay_make(&w->lay, folder, spot->name, how, model, NULL) : r;
+}
+
+static int make_folder(struct walk *w, struct spot *spot, enum lay_how how)
+{
+	struct lay_folder *folder;
+	struct level *level;
+	int r = lay_make_folder(&w->lay, spot->parent->folder, spot->name, how, &folder);
+
+	if (r < 0)
+		return r;
+	level = push(w, spot->path, folder);
+	if (!level)
+		return -ENOMEM;
+	level->ours = true;
+	r = enter(w, level);
+	return r == 0 ? -ESTALE : r < 0 ? r : 0;
+}
+
+/* The folder that is there is entered; what it is to become is for when it is left. */
+static struct level *stay_in(struct walk *w, struct spot *spot)
+{
+	bool is_folder = spot->present.there && S_ISDIR(spot->present.st.st_mode);
+	struct lay_folder *folder = NULL;
+
+	if (is_folder) {
+		folder = lay_folder(&w->lay, spot->parent->folder, spot->name);
+		if (!folder)
+			return NULL;
+	}
+	return push(w, spot->path, folder);
+}
+
+static int make(struct walk *w, struct spot *spot, enum lay_how how, const struct stat *own)
+{
+	struct stat model;
+	int r = get_model(w, spot, &model);
+
+	if (r < 0)
+		return r;
+	if (spot->new->type == 'd')
+		return make_folder(w, spot, how);
+	if (how == LAY_REPLACE && S_ISDIR(spot->present.st.st_mode)) {
+		struct level *level = stay_in(w, spot);
+
+		if (!level)
+			return -ENOMEM;
+		level->replaced = true;
+		level->model = model;
+		return 0;
+	}
+	if (spot->new->group > 0 && !own)
+		return make_one_of_several(w, spot, how, &model);
+	return lay_make(&w->lay, spot->parent->folder, spot->name, how, &model, own);
+}
+
+static int dress(struct walk *w, struct spot *spot)
+{
+	struct level *level;
+	struct stat model;
+	int r = get_model(w, spot, &model);
+
+	if (r < 0)
+		return r;
+	if (spot->new->type == 'f')
+		return lay_attributes(&w->lay, spot->parent->folder, spot->name, &model);
+	if (spot->new->type != 'd') /* there is no way to change it that follows no link */
+		return make(w, spot, LAY_REPLACE, NULL);
+	level = stay_in(w, spot);
+	if (!level)
+		return -ENOMEM;
+	level->dressed = true;
+	level->model = model;
+	return 0;
+}
+
+static int remove_it(struct walk *w, struct spot *spot)
+{
+	struct level *level;
+
+	if (!S_ISDIR(spot->present.st.st_mode))
+		return lay_remove(&w->lay, spot->parent->folder, spot->name, false);
+	level = stay_in(w, spot);
+	if (!level)
+		return -ENOMEM;
+	level->removed = true;
+	return 0;
+}
+
+static void tell(struct walk *w, enum lay_news news, const char *path)
+{
+	struct populate *p = w->p;
+
+	/* What is refused for a conflict never gets further than the rehearsal. */
+	if (p->tell && (w->lay.rehearsal == p->rehearsal ||
+			(news == LAY_KEPT_BESIDE && p->on_conflict == POPULATE_FAIL)))
+		p->tell(p->context, news, path);
+}
+
+static int settle_conflict(struct walk *w, struct spot *spot)
+{
+	w->p->conflicts += w->lay.rehearsal;
+	if (w->p->on_conflict == POPULATE_REPLACE) {
+		tell(w, LAY_KEPT_OLD, spot->path);
+		return make(w, spot, LAY_SAVE, NULL);
+	}
+	tell(w, LAY_KEPT_BESIDE, spot->path);
+	return make(w, spot, LAY_BESIDE, NULL);
+}
+
+/* Another name of what is there may have to be made. */
+static int note_first(struct walk *w, struct spot *spot)
+{
+	struct lay_first *first;
+
+	if (!spot->new || !spot->new->group || !spot->m.content_new || w->lay.rehearsal)
+		return 0;
+	first = first_of(w, spot->new->group);
+	if (!first)
+		return -ENOMEM;
+	return first->known ? 0 : lay_first_there(&w->lay, spot->parent->folder, spot->name, first);
+}
+
+static int act(struct walk *w, struct spot *spot, enum merge_verdict verdict)
+{
+	const struct stat *own = &spot->present.st;
+
+	switch (verdict) {
+	case MERGE_NOTHING:
+		return note_first(w, spot);
+	case MERGE_MAKE:
+		if (!spot->m.first)
+			tell(w, LAY_MADE, spot->path);
+		return make(w, spot, LAY_NEW, NULL);
+	case MERGE_REPLACE:
+		tell(w, LAY_UPDATED, spot->path);
+		return make(w, spot, LAY_REPLACE, NULL);
+	case MERGE_CONTENT:
+		tell(w, LAY_UPDATED, spot->path);
+		return make(w, spot, LAY_REPLACE, own);
+	case MERGE_ATTRIBUTES:
+		tell(w, LAY_UPDATED, spot->path);
+		return dress(w, spot);
+	case MERGE_REMOVE:
+		if (w->lay.rehearsal)
+			tell(w, LAY_REMOVED, spot->path);
+		return remove_it(w, spot);
+	case MERGE_KEEP:
+		tell(w, LAY_STAYED, spot->path);
+		return 0;
+	default:
+		return settle_conflict(w, spot);
+	}
+}
+
+static int visit_changed(struct walk *w, struct spot *spot)
+{
+	enum merge_verdict verdict;
+	size_t depth = w->depth;
+	int r = enter(w, spot->parent);
+
+	if (r == 1) {
+		r = look(w, spot);
+		if (r < 0)
+			return r;
+		verdict = merge_decide(&spot->m);
+		if (w->cut && !spot->parent->folder->is_new)
+			r = verdict == MERGE_MAKE || verdict == MERGE_REPLACE
+				    ? 0
+				    : lay_forget(&w->lay, spot->parent->folder, spot->name);
+		if (r == 0)
+			r = act(w, spot, verdict);
+	}
+	if (r == 0 && spot->any_folder && w->depth == depth)
+		r = stay_in(w, spot) ? 0 : -ENOMEM;
+	return r;
+}
+
+/* Nothing but to know the way, should something below have changed. */
+static int pass(struct walk *w, const struct spot *spot)
+{
+	struct lay_folder *folder = NULL;
+
+	if (spot->new->type != 'd')
+		return 0;
+	if (spot->parent->folder) {
+		folder = lay_folder(&w->lay, spot->parent->folder, spot->name);
+		if (!folder)
+			return -ENOMEM;
+	}
+	return push(w, spot->path, folder) ? 0 : -ENOMEM;
+}
+
+static int visit(struct walk *w, const char *path)
+{
+	struct spot spot = { .path = path, .name = name_of(path) };
+	int r = leave_for(w, path);
+
+	if (r < 0)
+		return r;
+	spot.parent = top_of(w);
+	spot.new = entry_in(w, UPGRADE_NEW);
+	spot.base = entry_in(w, UPGRADE_BASE);
+	for (int i = 0; i < UPGRADE_STREAMS; i++)
+		spot.any_folder |= entry_in(w, i) && entry_in(w, i)->type == 'd';
+	return at_spot(w, &spot, is_unchanged(w, &spot) ? pass(w, &spot) : visit_changed(w, &spot));
+}
+
+/* ---- the streams */
+
+int upgrade_at(struct populate *p, const struct upgrade_stream *stream, int r)
+{
+	if (r < 0) {
+		strcpy(p->path.text, stream->path);
+		p->at_template = stream->in_template;
+	}
+	if (r == -EBADMSG)
+		strcpy(p->why, stream->reader.why);
+	return r;
+}
+
+static int advance(struct walk *w, struct upgrade_stream *stream)
+{
+	int r = manifest_next(&stream->reader);
+
+	stream->live = r == 1;
+	return r < 0 ? upgrade_at(w->p, stream, r) : 0;
+}
+
+/* The first path that any has; NULL after the last. */
+static const char *next_path(struct walk *w)
+{
+	const char *first = NULL;
+
+	for (int i = 0; i < UPGRADE_STREAMS; i++) {
+		const struct upgrade_stream *s = w->streams[i];
+
+		if (s->used && s->live &&
+		    (!first || entry_compare(s->reader.entry.path, first) < 0))
+			first = s->reader.entry.path;
+	}
+	for (int i = 0; i < UPGRADE_STREAMS; i++) {
+		struct upgrade_stream *s = w->streams[i];
+
+		s->here = s->used && s->live && strcmp(s->reader.entry.path, first) == 0;
+	}
+	return first;
+}
+
+static int walk_all(struct walk *w)
+{
+	const char *path;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < UPGRADE_STREAMS; i++)
+		if (w->streams[i]->used)
+			r = advance(w, w->streams[i]);
+	while (r == 0 && (path = next_path(w))) {
+		r = visit(w, path);
+		for (int i = 0; r == 0 && i < UPGRADE_STREAMS; i++)
+			if (w->streams[i]->here)
+				r = advance(w, w->streams[i]);
+	}
+	while (r == 0 && w->depth > 1)
+		r = leave(w);
+	return r;
+}
+
+static int begin(struct walk *w, struct populate *p, int from, int to, bool rehearsal)
+{
+	struct level *top;
+	int r;
+
+	w->lay.rehearsal = rehearsal;
+	w->lay.where = &p->path;
+	w->lay.tell = p->tell;
+	w->lay.context = p->context;
+	w->with_owner = cred_effective() & UINT64_C(1) << CAP_CHOWN;
+	for (int i = UPGRADE_BASE + 1; i < UPGRADE_STREAMS; i++)
+		w->cut |= w->streams[i]->used;
+	r = lay_begin(&w->lay, from, to);
+	if (r < 0)
+		return r;
+	top = push(w, "", &w->lay.top);
+	return top ? 0 : -ENOMEM;
+}
+
+static void end(struct walk *w)
+{
+	while (w->depth > 0)
+		drop_level(w, &w->levels[--w->depth]);
+	for (size_t i = 0; i < w->first_count; i++)
+		lay_first_done(&w->lay, &w->firsts[i]);
+	free(w->firsts);
+	free(w->levels);
+	lay_done(&w->lay);
+}
+
+int upgrade_walk(struct populate *p, struct upgrade_stream **streams, int from, int to,
+		 bool rehearsal)
+{
+	struct walk w = { .p = p, .streams = streams };
+	int r = begin(&w, p, from, to, rehearsal);
+
+	if (r == 0)
+		r = walk_all(&w);
+	if (r == 0)
+		r = lay_finish(&w.lay);
+	p->entries = w.lay.entries;
+	p->bytes = w.lay.bytes;
+	end(&w);
+	return r;
+}
