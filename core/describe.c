@@ -37,10 +37,10 @@ bool describe_is_left_out(const struct image *image, const char *path)
 	struct path own = image->template;
 
 	for (size_t i = 0; i < ARRAY_SIZE(fleeting); i++)
-		if (strcmp(path, fleeting[i]) == 0)
+		if (path_is_within(path, fleeting[i]))
 			return true;
-	return strcmp(path, image->data.text) == 0 || mounts_has(&image->mounts, path) ||
-	       (path_push(&own, MANIFEST_FOLDER) == 0 && strcmp(path, own.text) == 0);
+	return path_is_within(path, image->data.text) || mounts_cover(&image->mounts, path) ||
+	       (path_push(&own, MANIFEST_FOLDER) == 0 && path_is_within(path, own.text));
 }
 
 /* The folder that both lie in; made if need be. */

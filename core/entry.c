@@ -24,6 +24,12 @@ int entry_compare(const char *path, const char *other)
 	return rank((unsigned char)*path) - rank((unsigned char)*other);
 }
 
+bool entry_same_time(const struct timespec *one, const struct timespec *other)
+{
+	return one->tv_sec == other->tv_sec &&
+	       (one->tv_nsec == other->tv_nsec || one->tv_nsec == 0 || other->tv_nsec == 0);
+}
+
 /* ---- encoding */
 
 static const char digits[] = "0123456789abcdef";

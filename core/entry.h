@@ -37,6 +37,10 @@ int entry_compare(const char *path, const char *other);
 /* As it stands in a line. */
 void entry_escape(const char *text, char ret_text[static 3 * PATH_MAX]);
 
+/* The same time of modification, as far as that can be known: image layers keep whole
+ * seconds, so the manifest of a template may say more than the template does. */
+bool entry_same_time(const struct timespec *one, const struct timespec *other);
+
 /* Without the newline; how long it is. `timeless` leaves out the time of modification,
  * unless that is all there is to tell whether a file was changed. */
 size_t entry_encode(const struct entry *entry, bool timeless, char ret_line[static ENTRY_LINE_MAX]);

@@ -85,10 +85,10 @@ void mounts_done(struct mounts *mounts)
 	*mounts = (struct mounts){ 0 };
 }
 
-bool mounts_has(const struct mounts *mounts, const char *path)
+bool mounts_cover(const struct mounts *mounts, const char *path)
 {
 	for (size_t i = 0; i < mounts->count; i++)
-		if (strcmp(mounts->paths[i], path) == 0)
+		if (path_is_within(path, mounts->paths[i]))
 			return true;
 	return false;
 }

@@ -16,7 +16,8 @@ struct mounts {
 int mounts_read(const char *root, struct mounts *ret_mounts);
 void mounts_done(struct mounts *mounts);
 
-bool mounts_has(const struct mounts *mounts, const char *path);
+/* The path is one of them, or lies in one. */
+bool mounts_cover(const struct mounts *mounts, const char *path);
 
 /* One at the path or below it, or NULL. */
 const char *mounts_within(const struct mounts *mounts, const char *path);

@@ -16,13 +16,6 @@ int present_look(struct present *present, int folder, const char *name)
 	return present->there || errno == ENOENT ? 0 : -errno;
 }
 
-/* Layers of images often keep whole seconds only. */
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec &&
-	       (a->tv_nsec == b->tv_nsec || a->tv_nsec == 0 || b->tv_nsec == 0);
-}
-
 static int has_hash(struct present *present, const struct entry *entry)
 {
 	if (!entry->has_hash)
@@ -57,7 +50,7 @@ int present_has_content(struct present *present, const struct entry *entry)
 	case 'f':
 		if ((uint64_t)st->st_size != entry->size)
 			return 0;
-		if (same_time(&st->st_mtim, &entry->mtime) && !present->read_it)
+		if (entry_same_time(&st->st_mtim, &entry->mtime) && !present->read_it)
 			return 1;
 		return has_hash(present, entry);
 	case 'l':
@@ -113,7 +106,7 @@ bool present_same_content(const struct entry *a, const struct entry *b)
 		return false;
 	if (a->type != 'f')
 		return true;
-	return a->has_hash && b->has_hash ? same_hash(a, b) : same_time(&a->mtime, &b->mtime);
+	return a->has_hash && b->has_hash ? same_hash(a, b) : entry_same_time(&a->mtime, &b->mtime);
 }
 
 bool present_same_attributes(const struct entry *a, const struct entry *b)
@@ -126,5 +119,5 @@ bool present_same_attributes(const struct entry *a, const struct entry *b)
 bool present_deceives(const struct entry *a, const struct entry *b)
 {
 	return a->type == 'f' && b->type == 'f' && a->size == b->size && a->has_hash &&
-	       b->has_hash && same_time(&a->mtime, &b->mtime) && !same_hash(a, b);
+	       b->has_hash && entry_same_time(&a->mtime, &b->mtime) && !same_hash(a, b);
 }

@@ -79,7 +79,7 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-static char *put_json(char *dst, const char *text, size_t len)
+char *record_put_json(char *dst, const char *text, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	for (size_t i = 0; i < len;) {
@@ -139,11 +139,11 @@ static char *write_json(const struct record *r, char *dst)
 	dst = put_string(dst, "{\"time\":\"");
 	dst = put_time(dst, r->time);
 	dst = put_string(dst, "\",\"name\":\"");
-	dst = put_json(dst, r->name, strlen(r->name));
+	dst = record_put_json(dst, r->name, strlen(r->name));
 	dst = put_word(dst, "\",\"stream\":\"", r->stream);
 	dst = put_word(dst, "\",\"level\":\"", r->level);
 	dst = put_string(dst, "\",\"message\":\"");
-	dst = put_json(dst, r->text, r->length);
+	dst = record_put_json(dst, r->text, r->length);
 	if (r->partial)
 		return put_string(dst, "\",\"partial\":true}");
 	return put_string(dst, "\"}");

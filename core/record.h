@@ -27,6 +27,9 @@ enum record_format record_format_from(const char *word);
 /* No more bytes than this are written by record_write. */
 size_t record_room(enum record_format format, const struct record *record);
 
+/* The inside of a JSON string: up to six bytes for each of the text's. The end. */
+char *record_put_json(char *dst, const char *text, size_t len);
+
 /* Writes the line with its newline to `dst`; the number of bytes. */
 size_t record_write(enum record_format format, const struct record *record, char *dst);
 

@@ -197,26 +197,35 @@ static bool wants_hash(const struct scan *scan, const struct stat *st)
 	return scan->hash && (scan->most == 0 || st->st_size <= scan->most);
 }
 
-static int scan_name(void *context, const char *name)
+static int look_at(const struct level *level, const char *name, const struct stat *st)
 {
-	const struct level *level = context;
 	struct scanning *scanning = level->scanning;
 	struct entry *entry = &scanning->entry;
-	struct stat st;
-	int r;
+	int r = scan_entry(level->folder, name, st, wants_hash(scanning->scan, st), entry);
 
-	if (fstatat(level->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (is_left_out(scanning, &st))
-		return 0;
-	r = scan_entry(level->folder, name, &st, wants_hash(scanning->scan, &st), entry);
 	if (r == 0)
-		r = group_of(scanning, &st, &entry->group);
+		r = group_of(scanning, st, &entry->group);
 	if (r < 0)
 		return r;
 	strcpy(entry->path, scanning->path->text);
 	r = scanning->scan->add(scanning->scan->context, entry);
-	return r == 0 && S_ISDIR(st.st_mode) ? scan_below(scanning, level->folder, name) : r;
+	return r == 0 && S_ISDIR(st->st_mode) ? scan_below(scanning, level->folder, name) : r;
+}
+
+static int scan_name(void *context, const char *name)
+{
+	const struct level *level = context;
+	const struct scan *scan = level->scanning->scan;
+	struct stat st;
+	int r = 0;
+
+	if (fstatat(level->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	else if (!is_left_out(level->scanning, &st))
+		r = look_at(level, name, &st);
+	if (r == -EACCES && scan->closed)
+		r = scan->closed(scan->context, level->scanning->path->text);
+	return r == -ENOENT ? 0 : r;
 }
 
 int scan_tree(int folder, const struct scan *scan, struct tree_path *ret_path)

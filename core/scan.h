@@ -16,13 +16,17 @@ struct scan {
 
 	/* true: leave this one out, and what is below. May be NULL. */
 	bool (*skip)(void *context, const char *path, const struct stat *st);
+	/* What to do when we may not look: 0, and the scan goes on behind it, or an error. May
+	 * be NULL. */
+	int (*closed)(void *context, const char *path);
 	/* 0, or an error that ends the scan. */
 	int (*add)(void *context, const struct entry *entry);
 	void *context;
 };
 
 /* Of all below the folder but .moonrise at its top. 0 or -errno, and then ret_path says
- * where. Memory: the names of the folders that lead to an entry. */
+ * where. What vanishes meanwhile was never there. Memory: the names of the folders that lead to an
+ * entry. */
 int scan_tree(int folder, const struct scan *scan, struct tree_path *ret_path);
 
 /* Fill in all but path and group. 0 or -errno; -ESTALE when it is not what `st` says. */

@@ -3,9 +3,11 @@
 #include "volume.h"
 
 #include "describe.h"
+#include "diff.h"
 #include "listing.h"
 #include "log.h"
 #include "option.h"
+#include "record.h"
 #include "split.h"
 #include "util.h"
 
@@ -15,9 +17,10 @@
 
 struct options {
 	const char *template, *data, *root, *id;
-	bool all;
+	bool all, fail, json;
 	const char **lists; /* files to read paths from */
-	size_t list_count;
+	const char **ignore;
+	size_t list_count, ignore_count;
 	char **paths; /* what is no option; NULL at the end */
 };
 
@@ -27,7 +30,6 @@ struct verb {
 	struct option_table table;
 };
 
-static const struct verb verbs[];
 static const struct verb *chosen;
 
 static int fail(const char *what, const char *path, const char *below, int error)
@@ -113,6 +115,124 @@ static int run_split(const struct options *options, const struct image *image)
 	return status ? status : describe(options, image);
 }
 
+/* ---- diff */
+
+/* A name as part of a line: control characters and backslashes are escaped. */
+static void print_path(const char *path)
+{
+	for (; *path; path++) {
+		unsigned char c = (unsigned char)*path;
+
+		if (c < ' ' || c == 0x7f || c == '\\')
+			printf("\\%03o", c);
+		else
+			putchar(c);
+	}
+}
+
+static void print_json(const char *text)
+{
+	static char quoted[6 * PATH_MAX];
+
+	printf("\"%.*s\"", (int)(record_put_json(quoted, text, strlen(text)) - quoted), quoted);
+}
+
+static const char *const kinds[] = {
+	[DIFF_CREATED] = "created",
+	[DIFF_CHANGED] = "changed",
+	[DIFF_DELETED] = "deleted",
+};
+
+static const struct {
+	unsigned int bit;
+	const char *name;
+} parts[] = {
+	{ DIFF_TYPE, "type" },   { DIFF_CONTENT, "content" },       { DIFF_MODE, "mode" },
+	{ DIFF_OWNER, "owner" }, { DIFF_ATTRIBUTES, "attributes" },
+};
+
+static int print_line(void *context, enum diff_kind kind, unsigned int what,
+		      const struct entry *entry)
+{
+	unsigned long long *count = context;
+	const char *before = ": ";
+
+	++*count;
+	printf("%s /", kinds[kind]);
+	print_path(entry->path);
+	fputs(entry->type == 'd' ? "/" : "", stdout);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (what & parts[i].bit) {
+			printf("%s%s", before, parts[i].name);
+			before = ", ";
+		}
+	}
+	putchar('\n');
+	return 0;
+}
+
+static int print_object(void *context, enum diff_kind kind, unsigned int what,
+			const struct entry *entry)
+{
+	unsigned long long *count = context;
+	char path[PATH_MAX + 1];
+	const char *before = "";
+
+	snprintf(path, sizeof(path), "/%s", entry->path);
+	printf("%s\n  {\"change\": \"%s\", \"path\": ", (*count)++ ? "," : "[", kinds[kind]);
+	print_json(path);
+	printf(", \"type\": \"%c\", \"what\": [", entry->type);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (what & parts[i].bit) {
+			printf("%s\"%s\"", before, parts[i].name);
+			before = ", ";
+		}
+	}
+	fputs("]}", stdout);
+	return 0;
+}
+
+static int explain_diff(const struct image *image, const struct diff *diff, int error)
+{
+	const char *template = image->template.text;
+
+	if (error == -ENODATA)
+		log_error("there is no %s/" DESCRIBE_PATH " to compare with: it is made by "
+			  "`moonrise volume split --all` at the end of an image build",
+			  template);
+	else if (error == -EBADMSG)
+		log_error("cannot use %s/" DESCRIBE_PATH ": %s", template, diff->why);
+	else
+		return fail("look at", diff->where.text, "", error);
+	return error == -ENODATA ? EX_NOINPUT : EX_IOERR;
+}
+
+static int run_diff(const struct options *options, const struct image *image)
+{
+	unsigned long long count = 0;
+	struct diff diff = {
+		.image = image,
+		.ignore = options->ignore,
+		.ignore_count = options->ignore_count,
+		.found = options->json ? print_object : print_line,
+		.context = &count,
+	};
+	int r;
+
+	if (*options->paths) {
+		log_error("volume diff: '%s' is not expected: it takes no path", *options->paths);
+		return EX_USAGE;
+	}
+	r = diff_run(&diff);
+	if (r < 0)
+		return explain_diff(image, &diff, r);
+	if (options->json)
+		puts(count ? "\n]" : "[]");
+	if (diff.closed)
+		log_warning("folders that could not be looked into: %u", diff.closed);
+	return options->fail && count > 0;
+}
+
 /* ---- options */
 
 static int usage_error(const char *program)
@@ -161,6 +281,18 @@ static int add_list(void *target, const char *value)
 	return 0;
 }
 
+static int add_ignored(void *target, const char *value)
+{
+	struct options *options = target;
+
+	if (value[0] != '/') {
+		log_error("--ignore: '%s' does not begin with a '/'", value);
+		return usage_error(chosen->table.program);
+	}
+	options->ignore[options->ignore_count++] = value;
+	return 0;
+}
+
 #define FLAG(member) .flag = offsetof(struct options, member)
 
 static const struct option_row split_rows[] = {
@@ -173,6 +305,17 @@ static const struct option_row split_rows[] = {
 	{ 'h', "help", NULL, "this text", .set = show_help },
 };
 
+static const struct option_row diff_rows[] = {
+	{ 0, "ignore", "PATTERN", "leave these paths out, and what is below", .set = add_ignored },
+	{ 0, "fail", NULL, "exit with 1 if there is anything to list", FLAG(fail) },
+	{ 0, "json", NULL, "as JSON", FLAG(json) },
+	{ 0, "template", "DIR", "where the image's manifest is (default /data-template)",
+	  .set = set_template },
+	{ 0, "data", "DIR", "where the volume is (default /data)", .set = set_data },
+	{ 0, "root", "DIR", "the container (default /)", .set = set_root },
+	{ 'h', "help", NULL, "this text", .set = show_help },
+};
+
 static const struct verb verbs[] = {
 	{ "split",
 	  "[--list FILE] [OPTIONS] [PATH...]",
@@ -180,6 +323,11 @@ static const struct verb verbs[] = {
 	  "volume. A PATH may be a pattern. One that ends in / is made when there is none.",
 	  run_split,
 	  { "moonrise volume split", split_rows, ARRAY_SIZE(split_rows), usage_error, NULL } },
+	{ "diff",
+	  "[OPTIONS]",
+	  "List what was created, changed or deleted in a container, outside of its volumes.",
+	  run_diff,
+	  { "moonrise volume diff", diff_rows, ARRAY_SIZE(diff_rows), usage_error, NULL } },
 };
 
 /* ---- the story */
@@ -242,24 +390,26 @@ static int refuse_verb(const char *name)
 	if (meant)
 		log_error("volume: unknown command '%s'; did you mean '%s'?", name, meant);
 	else
-		log_error("volume: usage: moonrise volume split ...");
+		log_error("volume: usage: moonrise volume split|diff ...");
 	return EX_USAGE;
 }
 
 int volume_run(int argc, char **argv)
 {
 	auto_free const char **lists = calloc((size_t)argc, sizeof(*lists));
+	auto_free const char **ignore = calloc((size_t)argc, sizeof(*ignore));
 	auto_free char **paths = calloc((size_t)argc + 1, sizeof(*paths));
 	struct options options = {
 		.template = "/data-template",
 		.data = "/data",
 		.root = "/",
 		.lists = lists,
+		.ignore = ignore,
 		.paths = paths,
 	};
 	int r;
 
-	if (!lists || !paths)
+	if (!lists || !ignore || !paths)
 		return EX_OSERR;
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)

@@ -14,6 +14,7 @@ _moonrise_words() {
 # What may follow `volume $1`.
 _moonrise_volume() {
 	case $1 in
+	diff) echo --fail --ignore --json --template --data --root --help ;;
 	split) echo --list --template --data --root --id --all --help ;;
 	esac
 }
@@ -33,7 +34,7 @@ _moonrise_arguments() {
 	env1) echo --json -0 ;;
 	settings*) echo --json --markdown ;;
 	shutdown1) echo --status ;;
-	volume1) echo split ;;
+	volume1) echo split diff ;;
 	volume*) _moonrise_volume "${COMP_WORDS[2]}" ;;
 	esac
 }

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""moonrise volume diff: what a container has changed outside of its volumes."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from moonrise import BINARY, environment, needs_root, run
+
+
+@pytest.fixture
+def top(tmp_path):
+    """A root that a manifest was taken of."""
+    for path, content in {"etc/one": "1\n", "etc/two": "2\n", "etc/more/three": "3\n", "usr/lib/x": "x\n"}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    (tmp_path / "etc/link").symlink_to("one")
+    for path in ("tmp", "run", "data", "var/log"):
+        (tmp_path / path).mkdir(parents=True)
+    done = run("volume", "split", "--all", "--root", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def diff(top, *options, status=0):
+    done = run("volume", "diff", "--root", str(top), *options)
+    assert done.returncode == status, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_nothing(top):
+    assert diff(top, "--fail") == []
+    assert diff(top, "--fail", "--json") == ["[]"]
+
+
+def test_what_goes_with_the_container(top):
+    (top / "etc/one").write_text("!\n")
+    (top / "etc/two").chmod(0o600)
+    (top / "etc/more/three").unlink()
+    (top / "etc/more").rmdir()
+    (top / "etc/link").unlink()
+    (top / "etc/link").symlink_to("two")
+    (top / "usr/lib/x").unlink()
+    (top / "usr/lib/x").mkdir()
+    (top / "usr/lib.x").write_text("")
+    (top / "var/log/new\n").mkdir()
+    (top / "var/log/new\n" / "file").write_text("")
+    lines = ["changed /etc/link: content", "deleted /etc/more/", "deleted /etc/more/three", "changed /etc/one: content",
+             "changed /etc/two: mode", "changed /usr/lib/x/: type", "created /usr/lib.x", "created /var/log/new\\012/",
+             "created /var/log/new\\012/file"]
+    assert diff(top) == lines
+    assert diff(top, "--fail", status=1) == lines
+    found = json.loads("\n".join(diff(top, "--json")))
+    assert [x["change"] + " " + x["path"] for x in found][-3:] == \
+        ["created /usr/lib.x", "created /var/log/new\n", "created /var/log/new\n/file"]
+    assert found[0] == {"change": "changed", "path": "/etc/link", "type": "l", "what": ["content"]}
+
+
+def test_a_new_time_is_no_change(top):
+    os.utime(top / "etc/one", (1, 1))
+    os.utime(top / "etc", (1, 1))
+    assert diff(top) == []
+    st = (top / "etc/two").stat()
+    os.utime(top / "etc/two", (int(st.st_mtime), int(st.st_mtime)))
+    assert diff(top) == []
+
+
+def test_what_comes_and_goes(top):
+    for path in ("tmp/x", "run/x", "data/x", "data-template/.moonrise/x"):
+        (top / path).write_text("")
+    (top / "dev").mkdir()
+    (top / "dev/x").write_text("")
+    assert diff(top, "--fail") == []
+    assert diff(top, "--data", "/var/log") == ["created /data/", "created /data/x"]
+
+
+def test_ignore(top):
+    (top / "etc/one").write_text("!\n")
+    (top / "etc/more/three").unlink()
+    (top / "var/log/a").write_text("")
+    (top / "var/log/deep").mkdir()
+    (top / "var/log/deep/b").write_text("")
+    assert diff(top, "--ignore", "/var/log/*", "--ignore", "/etc/m*") == ["changed /etc/one: content"]
+    assert diff(top, "--ignore", "/etc", "--ignore", "/var/log/*/b") == ["created /var/log/a", "created /var/log/deep/"]
+    assert "does not begin with a '/'" in run("volume", "diff", "--ignore", "etc").stderr
+
+
+@needs_root
+def test_mounts_do_not_count(top):
+    (top / "var/log/a").write_text("")
+    command = f"mount --bind {top}/etc {top}/var/log && rm {top}/etc/more/three && mount --bind {top}/usr {top}/etc/more &&" \
+              f"exec {BINARY} volume diff --root {top}"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", command], env=environment(), capture_output=True,
+                          text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@needs_root
+def test_a_folder_that_is_closed_to_us(top):
+    (top / "etc/more").chmod(0o700)
+    (top / "etc/one").chmod(0o600)
+    (top / "etc/two").write_text("!\n")
+    (top / "etc/more/three").unlink()
+    for folder in (top, *top.parents)[:-1]:
+        folder.chmod(folder.stat().st_mode | 0o055 if folder != top.root else 0)
+    done = subprocess.run(["setpriv", "--reuid", "12345", "--clear-groups", "--regid", "12345", BINARY, "volume", "diff",
+                           "--root", top], env=environment(), capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["changed /etc/more/: mode", "changed /etc/one: mode", "changed /etc/two: content"]
+    assert done.stderr == "moonrise: folders that could not be looked into: 1\n"
+
+
+def test_without_a_manifest_and_with_a_bad_one(top):
+    manifest = top / "data-template/.moonrise/image"
+    text = manifest.read_text()
+    manifest.write_text(text.replace("etc/two", "etc/tow"))
+    done = run("volume", "diff", "--root", str(top))
+    assert (done.returncode, done.stderr) == (74, "moonrise: cannot use /data-template/.moonrise/image: line 14: "
+                                                  "the checksum is wrong\n")
+    manifest.write_text(text.replace("moonrise-manifest 1", "moonrise-manifest 2"))
+    assert "by a newer moonrise (format 2; this one reads up to 1)" in run("volume", "diff", "--root", str(top)).stderr
+    manifest.unlink()
+    done = run("volume", "diff", "--root", str(top), "--json")
+    assert (done.returncode, done.stdout) == (66, "") and "moonrise volume split --all" in done.stderr
+    assert run("volume", "diff", "x").returncode == 64
