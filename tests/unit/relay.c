@@ -377,7 +377,7 @@ static void flush_slowly(void)
 	struct loop_source timer = { timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), read_page };
 	assert(timerfd_settime(timer.fd, 0, &often, NULL) == 0);
 	assert(loop_add(&timer, EPOLLIN) == 0);
-	relay_flush(&(struct output_end){ 200 * NSEC_PER_MSEC, LOOP_FOREVER });
+	relay_flush(&(struct output_end){ 100 * NSEC_PER_MSEC, LOOP_FOREVER });
 	while (read_some())
 		;
 	assert(got_length == length);
