@@ -241,7 +241,7 @@ void output_settle(struct output *o)
 		resume(o);
 }
 
-static void drain(struct output *o, const struct output_end *end)
+static bool drain(struct output *o, const struct output_end *end)
 {
 	int64_t until = 0;
 	while (o->source.fd >= 0) {
@@ -252,13 +252,18 @@ static void drain(struct output *o, const struct output_end *end)
 		if (until > end->deadline)
 			until = end->deadline;
 		o->taken = false;
-		if (is_idle || !o->waits || loop_time() >= until || loop_turn(until) < 0)
+		if (is_idle)
 			break;
+		if (!o->waits || loop_time() >= until || loop_turn(until) < 0)
+			return false;
 	}
+	return true;
 }
 
-void output_drain(const struct output_end *end)
+bool output_drain(const struct output_end *end)
 {
+	bool drained = true;
 	for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
-		drain(&outputs[i], end);
+		drained = drain(&outputs[i], end) && drained;
+	return drained;
 }

@@ -52,7 +52,7 @@ struct output_end {
 	int64_t patience, deadline;
 };
 
-/* Turns the loop until nothing waits in any, nor for room, or `end` has come. */
-void output_drain(const struct output_end *end);
+/* Turns the loop until nothing waits in any, nor for room: true; or `end` has come. */
+bool output_drain(const struct output_end *end);
 
 #endif

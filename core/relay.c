@@ -195,21 +195,27 @@ void relay_release(struct relay *r)
 		destroy(r);
 }
 
-static void pump_all(int reads)
+/* Whether any of them has to wait for room. */
+static bool pump_all(int reads)
 {
+	bool stalls = false;
 	for (struct relay *r = relays, *next; r; r = next) {
 		next = r->next;
-		if (!r->stalled && r->source.fd >= 0)
-			pump_some(r, reads);
+		if (r->stalled || (r->source.fd >= 0 && pump_some(r, reads) == PUMP_FULL))
+			stalls = true;
 	}
+	return stalls;
 }
 
 /* What is in the pipes now; not to their ends, which may never come when a
  * process that is not ours has one of them. */
 void relay_flush(const struct output_end *end)
 {
-	pump_all(LAST_READS);
-	output_drain(end);
+	bool stalls = true;
+	while (stalls) {
+		stalls = pump_all(LAST_READS);
+		stalls = output_drain(end) && stalls && loop_time() < end->deadline;
+	}
 	for (struct relay *r = relays; r; r = r->next)
 		r->ended = true; /* lines without an end */
 	pump_all(1);

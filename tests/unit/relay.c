@@ -359,6 +359,13 @@ static void flush_deadline(void)
 	assert(!relay_drained(relay));
 }
 
+static void expect_all(size_t length)
+{
+	while (read_some())
+		;
+	assert(got_length == length / 16 * strlen("a: 0123456789abcde\n"));
+}
+
 static void read_page(struct loop_source *source, uint32_t events)
 {
 	uint64_t times;
@@ -378,9 +385,17 @@ static void flush_slowly(void)
 	assert(timerfd_settime(timer.fd, 0, &often, NULL) == 0);
 	assert(loop_add(&timer, EPOLLIN) == 0);
 	relay_flush(&(struct output_end){ 100 * NSEC_PER_MSEC, LOOP_FOREVER });
-	while (read_some())
-		;
-	assert(got_length == length);
+	expect_all(length);
+}
+
+/* One who takes all at once does so, too: also what is behind that which was held. */
+static void flush_late(void)
+{
+	struct relay *relay;
+	size_t length = fill(service("a", &relay));
+	assert(fcntl(reader, F_SETPIPE_SZ, BIG) >= BIG);
+	relay_flush(&(struct output_end){ PATIENCE, LOOP_FOREVER });
+	expect_all(length);
 }
 
 /* ---- the same in cmocka's words */
@@ -408,7 +423,8 @@ CASE(tail, "prefix")
 CASE(watch, "prefix")
 CASE(flush, "prefix")
 CASE(flush_deadline, "prefix")
-CASE(flush_slowly, "plain")
+CASE(flush_slowly, "prefix")
+CASE(flush_late, "prefix")
 
 int main(void)
 {
@@ -421,7 +437,7 @@ int main(void)
 		cmocka_unit_test(test_flush),         cmocka_unit_test(test_flush_deadline),
 		cmocka_unit_test(test_levels),        cmocka_unit_test(test_levels_json),
 		cmocka_unit_test(test_levels_long),   cmocka_unit_test(test_levels_hidden),
-		cmocka_unit_test(test_flush_slowly),
+		cmocka_unit_test(test_flush_slowly),  cmocka_unit_test(test_flush_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
