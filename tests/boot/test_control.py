@@ -519,7 +519,7 @@ def test_no_client_waits_for_an_engine_that_is_lost(boot):
         c.signal(signal.SIGSEGV)
         assert one.wait(DEADLINE) == 69
         assert one.stderr.read().startswith("moonrise: the connection to the init is lost")
-    assert run("health", env={"MOONRISE_RUNDIR": c.rundir}).returncode == 1
+    assert c.moonrise("health").returncode == 1
     assert "sh" in [name for _, _, name in c.processes().values()]  # the patience is not over yet
     c.write("go", "")
     assert c.wait() == 70

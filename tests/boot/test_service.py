@@ -171,11 +171,12 @@ def test_a_service_without_reload_says_so(boot):
 
 def test_hooks_hear_of_everything(boot):
     c = boot(PRELUDE + '''
-        local one = declare("one", { sh = ": >one.up; sleep 0.1; exit 7", restart = { burst = 1 }, essential = false })
+        local one = declare("one", { sh = ": >one.up; until [ -e go ]; do sleep 0.05; done; exit 7", restart = { burst = 1 }, essential = false })
         for _, event in ipairs { "ready", "exit", "restart", "failed" } do
           one:on(event, function(service, status) init.log("notice", "heard %s of %s %s", event, service.name, status) end)
         end
         one:start()
+        require("moonrise.fs").write("go", "")
         one:wait("failed")
         init.log("notice", "booted")
     ''')
