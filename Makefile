@@ -144,6 +144,7 @@ $O/libcap.a: $O/ready $O/flags
 # ---- tests: tests/run knows the rings and counts
 
 RINGS = lint unit boot alloc asan valgrind fuzz doc crash container trixie
+SLOW  = apps
 
 check:
 	tests/run lint unit boot
@@ -154,7 +155,7 @@ check-all: # of the crash matrix, every seventh point; `make check-crash` tries 
 check-one: all
 	MOONRISE=$(BIN) /usr/bin/python3 -m pytest -q $(T)
 
-$(RINGS:%=check-%):
+$(RINGS:%=check-%) $(SLOW:%=check-%):
 	tests/run $(@:check-%=%)
 
 # One program for each tests/unit/NAME.c; cmocka is there for glibc only.
@@ -239,5 +240,5 @@ distclean:
 -include $(wildcard $O/*.d $O/bus/*.d $O/unit/*.d)
 .PHONY: all always check check-all check-one unit sweep strike doc install dist demo bench deps packages \
 	clean clean-images distclean \
-	$(RINGS:%=check-%)
+	$(RINGS:%=check-%) $(SLOW:%=check-%)
 .DELETE_ON_ERROR:

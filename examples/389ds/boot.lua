@@ -10,6 +10,12 @@ local cfg = env.read {
   DS_DM_PASSWORD = { type = "secret", min = 8, optional = true, doc = "of cn=Directory Manager" },
   DS_HOSTNAME = { type = "hostname", optional = true, doc = "in our own certificate; default: the container's" },
   DS_IMPORT = { type = "path", optional = true, doc = "LDIF file that the first boot fills the suffix from" },
+  DS_BACKUP = { type = "string", optional = true, check = ds389.check.calendar, doc = "daily, 03:30, ..." },
+  DS_BACKUP_KEEP = { type = "int", min = 1, default = 7, doc = "backups that stay in /data/bak" },
+  DS_REPLICA_ID = { type = "int", min = 1, max = 65534, optional = true, doc = "of this supplier among others" },
+  DS_REPLICATION_PEERS = { type = "list", default = {}, check = ds389.check.peers, doc = "HOST[:PORT], ..." },
+  DS_REPLICATION_PASSWORD = { type = "secret", min = 8, optional = true, doc = "the same for all of them" },
+  DS_REPLICATION_SEED = { type = "bool", default = false, doc = "give our data to the others, once" },
   DS_DB_LIB = { type = "enum", values = { "bdb", "mdb" }, optional = true, doc = "database of the first boot" },
   DS_DB_SIZE = { type = "bytes", min = "64M", default = "20G", doc = "how large a database of mdb may become" },
   DS_INDEXES = { type = "list", default = {}, check = ds389.check.indexes, doc = "mail:eq:sub, ..." },
@@ -22,8 +28,12 @@ local cfg = env.read {
   DS_STARTUP_TIMEOUT = { type = "duration", min = "1s", default = "60s" },
   DS_STOP_TIMEOUT = { type = "duration", default = "60s", doc = "docker stop --time has to fit" },
   DS_RESTART = { type = "enum", values = { "no", "on-failure", "always" }, default = "no", doc = "when ns-slapd ends" },
+  SUFFIX_NAME = { type = "dn", optional = true, check = ds389.check.suffix, doc = "the old name of DS_SUFFIX_NAME" },
+  ERRORLOG_LEVEL = { type = "int", min = 0, optional = true, doc = "the old name of DS_ERRORLOG_LEVEL" },
 }
+ds389.check.together(cfg)
 init.stop_timeout = cfg.DS_STOP_TIMEOUT
+local suffix = ds389.check.suffix_of(cfg)
 local hostname = cfg.DS_HOSTNAME or fs.read("/proc/sys/kernel/hostname"):match("%S+") or "localhost"
 
 -- As root the server is dirsrv; as any other uid it is that one, with the group 0.
@@ -33,9 +43,9 @@ local server = ds389.instance(data, account)
 local tls = data:path("tls")
 
 -- The first boot: all of it while there is no server yet.
-local is_first = data:once("instance", { undo = function() server:clear() end }, function()
+data:once("instance", { undo = function() server:clear() end }, function()
   server:create {
-    hostname = hostname, tls = tls, suffix = cfg.DS_SUFFIX_NAME, ldif = cfg.DS_IMPORT,
+    hostname = hostname, tls = tls, suffix = suffix, ldif = cfg.DS_IMPORT,
     db_lib = cfg.DS_DB_LIB, db_size = cfg.DS_DB_SIZE, indexes = cfg.DS_INDEXES,
     password = cfg.DS_DM_PASSWORD or server:keep_password(),
   }
@@ -48,7 +58,7 @@ server:certify(hostname, tls)
 local config = server:open_configuration()
 config:set("cn=config", "nsslapd-localhost", hostname)
 config:set("cn=config", "nsslapd-localuser", account.name)
-if cfg.DS_DM_PASSWORD and not is_first then
+if cfg.DS_DM_PASSWORD and not server.is_new then
   config:set("cn=config", "nsslapd-rootpw", ds389.hash(cfg.DS_DM_PASSWORD, config:get("cn=config", "nsslapd-rootpw")))
 end
 config:set_all(cfg["DS_CONFIG_*"])
@@ -58,9 +68,15 @@ config:set_memory(cfg.DS_MEMORY_PERCENTAGE)
 config:set_size(cfg.DS_DB_SIZE)
 local new = config:add_indexes(cfg.DS_INDEXES)
 if cfg.DS_REINDEX or #new > 0 then server:reindex(config, not cfg.DS_REINDEX and new or nil) end
+local agree = cfg.DS_REPLICA_ID and server:replicate(config, {
+  suffix = suffix, id = cfg.DS_REPLICA_ID, peers = cfg.DS_REPLICATION_PEERS,
+  password = cfg.DS_REPLICATION_PASSWORD, seed = cfg.DS_REPLICATION_SEED,
+})
 config:save()
 
 server:start(config, {
-  level = cfg.DS_ERRORLOG_LEVEL, start_timeout = cfg.DS_STARTUP_TIMEOUT,
+  level = ds389.check.old(cfg, "ERRORLOG_LEVEL") or cfg.DS_ERRORLOG_LEVEL, start_timeout = cfg.DS_STARTUP_TIMEOUT,
   stop = { grace = cfg.DS_STOP_TIMEOUT }, restart = cfg.DS_RESTART,
 })
+if agree then agree() end
+if cfg.DS_BACKUP then server:backup_at(cfg.DS_BACKUP, config, cfg.DS_BACKUP_KEEP) end

@@ -4,6 +4,7 @@
 -- it is the one that stays. The layout of the volume is dscontainer's, and a volume that
 -- dscontainer has made is taken over.
 -- @module apps.ds389
+local backup = require "apps.ds389.backup"
 local caps = require "moonrise.caps"
 local certificates = require "apps.ds389.certificates"
 local configuration = require "apps.ds389.configuration"
@@ -12,7 +13,9 @@ local fs = require "moonrise.fs"
 local host = require "moonrise.host"
 local init = require "moonrise"
 local probe = require "moonrise.probe"
+local replication = require "apps.ds389.replication"
 local settings = require "apps.ds389.settings"
+local sys_host = require "sys.host"
 
 local M = {}
 
@@ -116,7 +119,7 @@ function M.hash(password, old)
   local salt = (old or ""):match("^{PBKDF2%-SHA512}10000%$([^$]+)%$")
   return init.run({
     "python3", "-I", "-S", "-c", HASH, salt, stdin = { text = password }, stdout = "capture", name = "hash",
-  }).stdout:match("%S+") or ""
+  }).stdout:match("%S+") or old or "none" -- a rehearsal runs nothing
 end
 
 --- A password by chance, in a file that only root and the server can read.
@@ -226,16 +229,13 @@ function Instance:create(options)
   new:set("cn=config", "nsslapd-security", "on")
   self:write(self.config .. "/dse.ldif", new:text(), "0600")
   self:write(self:marker(), (CONTAINER_INF:gsub("{suffix}", options.suffix or "")))
+  self.is_new = true
 end
 
 --- The end of the first boot, and the record of the version that was here last.
 -- A newer server changes what an older one does not understand.
 function Instance:finish()
   fs.remove(self:unfinished())
-  if not self:exists() then
-    fault.raise(STATUS.volume, "the record of this volume says that the instance was made, but dse.ldif is gone; " ..
-      "put it back, or remove all of the volume, %s too", self.data:path(".moonrise"))
-  end
   local path, own = self.config .. "/version", M.version()
   local last = fs.exists(path) and fs.read(path):match("%S+")
   if last == own then return end
@@ -263,7 +263,13 @@ end
 -- ---- each boot
 
 --- dse.ldif, to be changed.
-function Instance:open_configuration() return configuration.load(self) end
+function Instance:open_configuration()
+  local present = configuration.load(self)
+  if present then return present end
+  if sys_host.mode ~= "boot" then return self:new_configuration { hostname = "localhost" } end
+  fault.raise(STATUS.volume, "the record of this volume says that the instance was made, but dse.ldif is gone; " ..
+    "put it back, or remove all of the volume, %s too", self.data:path(".moonrise"))
+end
 
 --- The certificate: from a folder with server.key, server.crt and ca/*.crt, or our own.
 function Instance:certify(hostname, folder)
@@ -315,8 +321,12 @@ end
 function Instance:import(config, options)
   self:mkdir(self.data:path("db/" .. configuration.BACKEND))
   local path = self.data:path("run/suffix.ldif")
-  if not options.ldif then self:write(path, M.suffix_ldif(options.suffix)) end
-  self:offline(config, { "ldif2db", "-n", configuration.BACKEND, "-i", options.ldif or path })
+  if options.ldif then -- the server's user may not read the original
+    fs.copy(options.ldif, path, { mode = "0600", owner = self.account.user, group = "root" })
+  else
+    self:write(path, M.suffix_ldif(options.suffix))
+  end
+  self:offline(config, { "ldif2db", "-n", configuration.BACKEND, "-i", path })
   fs.remove(path)
 end
 
@@ -339,6 +349,17 @@ local function ask(dn)
     string.pack("s1", dn))
   local body = "\2\1\1\x63" .. string.pack("s1", search)
   return { send = "\x30" .. string.pack("s1", body), expect = "\x65.\x0a\1[%z\x20\x30]" }
+end
+
+--- Ask or tell the running server something, as its manager; by LDAPI.
+-- @tparam table argv of a command of ldap-utils
+-- @string[opt] text LDIF for it
+-- @treturn string what it wrote
+function Instance:ldap(argv, text)
+  local url = "ldapi://" .. self.socket:gsub("/", "%%2F")
+  table.move({ "-Q", "-Y", "EXTERNAL", "-H", url }, 1, 5, #argv + 1, argv)
+  argv.stdin, argv.stdout, argv.timeout = text and { text = text } or nil, "capture", "1min"
+  return self:run(argv).stdout
 end
 
 --- Does the server answer for all its suffixes?
@@ -365,6 +386,21 @@ function Instance:start(config, options)
   if ok then return service end
   config:restore()
   error(service, 0)
+end
+
+--- Write backups at times of the calendar.
+function Instance:backup_at(calendar, config, keep)
+  init.at(calendar, function() backup.write(self, config:suffixes(), keep) end, { name = "backup" })
+end
+
+--- Be a supplier among others; before the start, and behind it.
+-- @tparam table options suffix, id, peers, password, seed
+function Instance:replicate(config, options)
+  options.is_new = replication.configure(config, options, M.hash)
+  return function()
+    replication.agree(self, config, options)
+    if options.seed then replication.seed(self, options) end
+  end
 end
 
 return M

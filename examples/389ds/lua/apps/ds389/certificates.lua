@@ -171,8 +171,9 @@ local function drop_old(base, folder)
 end
 
 local function import(server, folder, files)
-  local base = open(server, false)
-  drop_old(base, folder)
+  local is_first = not fs.exists(server.config .. "/cert9.db")
+  local base = open(server, is_first)
+  if not is_first then drop_old(base, folder) end
   for i = 3, #files do
     for number, text in ipairs(certificates_in(files[i])) do
       local path = base.at .. "/ca.pem"

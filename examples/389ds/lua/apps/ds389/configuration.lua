@@ -42,7 +42,7 @@ function Configuration:text() return tostring(self.document) end
 
 --- Write it, if there is something new in it.
 function Configuration:save()
-  if not self.is_changed then return end
+  if not self.is_changed or not self.path then return end
   self.server:write(self.path, self:text(), "0600")
   self.is_changed, self.was_changed = false, true
 end
@@ -109,7 +109,9 @@ function Configuration:set_memory(percentage)
   if percentage and self:is_mdb() then
     init.log("warning", "DS_MEMORY_PERCENTAGE is not for mdb, which leaves its cache to the kernel")
   elseif percentage then
-    self:set("cn=config," .. LDBM, "nsslapd-cache-autosize", percentage)
+    local dn = "cn=config," .. LDBM -- until the server has made an entry of its own for bdb
+    if self:get("cn=bdb," .. dn) then dn = "cn=bdb," .. dn end
+    self:set(dn, "nsslapd-cache-autosize", percentage)
   end
 end
 

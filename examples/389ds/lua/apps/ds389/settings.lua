@@ -1,7 +1,9 @@
 --- What the settings of the image may be, as far as their type does not say it: each
 -- function is the `check` of a setting, and returns what is wrong, or nil.
 -- @module apps.ds389.settings
+local fault = require "moonrise.fault"
 local fs = require "moonrise.fs"
+local init = require "moonrise"
 local nearest = require "moonrise.nearest"
 
 local M = {}
@@ -104,6 +106,13 @@ function M.indexes(list)
   end
 end
 
+function M.calendar(text)
+  local spec, why = require("moonrise.calendar").parse(text, function(name)
+    return require("moonrise.zone").find(name)
+  end)
+  if not spec then return why end
+end
+
 -- ---- other servers
 
 --- "ldap2.example.com:3636" -> host, port; the port may be left out.
@@ -117,6 +126,28 @@ function M.peers(list)
   for _, one in ipairs(list) do
     if not M.peer_parts(one) then return one .. " is not HOST or HOST:PORT" end
   end
+end
+
+--- What goes together: raises before anything was touched.
+function M.together(cfg)
+  local suffix = cfg.DS_SUFFIX_NAME or cfg.SUFFIX_NAME
+  if cfg.DS_REPLICA_ID and not (suffix and cfg.DS_REPLICATION_PASSWORD) then
+    fault.raise(fault.STATUS.settings, "DS_REPLICA_ID goes with DS_SUFFIX_NAME and DS_REPLICATION_PASSWORD")
+  elseif cfg.DS_IMPORT and not suffix then
+    fault.raise(fault.STATUS.settings, "DS_IMPORT goes with DS_SUFFIX_NAME")
+  end
+end
+
+--- The suffix, as plugins want to see it written.
+function M.suffix_of(cfg)
+  local suffix = cfg.DS_SUFFIX_NAME or M.old(cfg, "SUFFIX_NAME")
+  return suffix and suffix:gsub("%s*([,=+])%s*", "%1"):match("^%s*(.-)%s*$")
+end
+
+--- The value of a setting by the name that dscontainer once had for it.
+function M.old(cfg, name)
+  if cfg[name] then init.log("warning", "%s is deprecated, please use DS_%s instead", name, name) end
+  return cfg[name]
 end
 
 return M

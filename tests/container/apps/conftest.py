@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The images of examples/389ds, and servers that are made of them."""
+import os
+import subprocess
+
+import pytest
+
+from moonrise import DEADLINE, ROOT
+import podman
+
+SUFFIX = "dc=example,dc=com"
+PASSWORD = "secret-password"
+DM = "cn=Directory Manager"
+PATIENT = {"DS_STARTUP_TIMEOUT": "5min", "DS_STOP_TIMEOUT": "5min"}  # a slow machine is no failed test
+ENV = {"DS_SUFFIX_NAME": SUFFIX, "DS_DM_PASSWORD": PASSWORD}
+LDAPI = "ldapi://%2Fdata%2Frun%2Fslapd-localhost.socket"
+
+
+class Server(podman.Container):
+    """A container of examples/389ds."""
+
+    def __init__(self, image, env=None, on=None, options=(), **more):
+        self.on = on  # the name of a volume that others use, too
+        options = [*options, *(["--volume", f"{on}:/data"] if on else [])]
+        super().__init__(image, env={**PATIENT, **(ENV if env is None else env)}, volume=not on, options=options, **more)
+
+    def in_volume(self, name):
+        done = podman.podman("volume", "inspect", "--format", "{{.Mountpoint}}", self.on or self.volume, check=True)
+        return os.path.join(done.stdout.strip(), name)
+
+    def inside(self, *argv, text=None, check=True):
+        """A command in the container, with something to read."""
+        done = subprocess.run(["podman", "exec", "--interactive", self.name, *argv], env=podman.ENVIRONMENT,
+                              input=text or "", text=True, capture_output=True, timeout=4 * DEADLINE, check=False)
+        assert not check or done.returncode == 0, (argv, done.stdout, done.stderr)
+        return done
+
+    def binds(self, password=PASSWORD, dn=DM, url="ldap://localhost:3389"):
+        return self.inside("ldapwhoami", "-x", "-H", url, "-D", dn, "-w", password, check=False).returncode == 0
+
+    def search(self, base, *words, check=True):
+        """As root over LDAPI: the lines of the entries, unfolded."""
+        return self.inside("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-Q", "-Y", "EXTERNAL", "-H", LDAPI, "-b", base,
+                           *words, check=check).stdout
+
+    def value(self, base, attribute):
+        """The one value of an attribute of an entry; None."""
+        lines = self.search(base, "-s", "base", attribute).splitlines()
+        found = [line.partition(": ")[2] for line in lines if line.lower().startswith(attribute.lower() + ":")]
+        return found[0] if found else None
+
+    def modify(self, ldif, *options):
+        return self.inside("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", LDAPI, *options, text=ldif)
+
+    def add(self, *names):
+        self.modify("\n".join(f"dn: cn={name},{SUFFIX}\nobjectClass: nsContainer\ncn: {name}\n" for name in names), "-a")
+
+    def has(self, *names):
+        found = self.search(SUFFIX, "(objectClass=nsContainer)", "cn")
+        return all(f"cn: {name}\n" in found for name in names)
+
+    def stop(self, timeout=300):
+        return super().stop(timeout)
+
+    def restart(self):
+        """The same container again, after it has ended."""
+        self.start()
+        return self.wait_ready()
+
+    def write(self, name, text, mode=0o644):
+        """A file of the volume, by its path there, from outside."""
+        path = self.in_volume(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def read(self, name):
+        with open(self.in_volume(name), encoding="utf-8") as file:
+            return file.read()
+
+
+def build(images, release):
+    return images(f"389ds-{release}", f"{ROOT}/examples/389ds/Containerfile",
+                  "--build-arg", f"BASE={podman.base_image(release)}")
+
+
+@pytest.fixture(scope="session")
+def bookworm(images):
+    return build(images, "bookworm")
+
+
+@pytest.fixture(scope="session")
+def trixie(images):
+    return build(images, "trixie")
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def image(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def start(bookworm):
+    """Start servers on Debian 12, or on the image given; they are removed at the end of the test."""
+    started = []
+
+    def run(env=None, image=bookworm, **options):
+        started.append(Server(image, env, **options))
+        return started[-1]
+
+    yield run
+    for one in reversed(started):
+        one.remove()
+
+
+@pytest.fixture
+def volume():
+    """The name of a volume that outlives its containers."""
+    name = f"moonrise-test-{os.getpid()}-volume-{next(podman.NUMBER)}"
+    podman.podman("volume", "create", name, check=True)
+    yield name
+    podman.podman("volume", "rm", "--force", name)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""examples/389ds when something is wrong: each of these is where dscontainer loses the
+volume, says that all is well, or says nothing."""
+import os
+import shutil
+
+import pytest
+
+from moonrise import eventually
+from podman import podman
+from conftest import ENV, SUFFIX, Server
+from test_389ds_together import authority, certificate
+
+LDAPS = "ldaps://localhost:3636"
+
+
+# ---- certificates
+
+
+def subject(c):
+    """Whose certificate the server shows."""
+    done = c.inside("sh", "-c", "openssl s_client -connect localhost:3636 -showcerts 2>/dev/null | "
+                    "openssl x509 -noout -subject -ext subjectAltName")
+    return done.stdout
+
+
+def copy_tls(c, folder):
+    target = c.in_volume("tls")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(folder, target)
+
+
+def test_our_own_certificate_goes_with_the_name(start, image, volume):
+    c = start({**ENV, "DS_HOSTNAME": "one.example.test"}, image, on=volume).wait_ready()
+    assert "one.example.test" in subject(c)
+    assert c.inside("env", "LDAPTLS_CACERT=/data/ssca/ca.crt", "ldapwhoami", "-x", "-H", LDAPS).returncode == 0
+    ca = c.read("ssca/ca.crt")
+    assert c.stop() == 0
+    c = start({**ENV, "DS_HOSTNAME": "two.example.test"}, image, on=volume).wait_ready()
+    assert "two.example.test" in subject(c)
+    assert c.read("ssca/ca.crt") == ca
+    assert c.inside("env", "LDAPTLS_CACERT=/data/ssca/ca.crt", "ldapwhoami", "-x", "-H", LDAPS).returncode == 0
+    assert c.stop() == 0
+
+
+def test_a_certificate_of_others_from_the_first_boot_and_a_renewed_one(start, tmp_path):
+    authority(tmp_path)
+    first, second = certificate(tmp_path, "first.example.test"), certificate(tmp_path, "second.example.test")
+    c = start(options=["--volume", f"{first}:/data/tls:ro"]).wait_ready()
+    assert "first.example.test" in subject(c)
+    assert c.stop() == 0
+    c.restart()
+    assert c.log.count("the certificate of /data/tls is in use") == 1
+    assert c.stop() == 0
+    for name in "server.key", "server.crt":
+        shutil.copy(second / name, first / name)
+    c.restart()
+    assert "second.example.test" in subject(c)
+    assert c.stop() == 0
+
+
+@pytest.mark.parametrize("what", ["another key", "garbage", "no key", "a CA that is none"])
+def test_a_key_that_does_not_fit_is_refused_before_the_old_one_is_touched(start, tmp_path, what):
+    authority(tmp_path)
+    good, bad = certificate(tmp_path, "good.example.test"), certificate(tmp_path, "bad.example.test")
+    c = start(options=["--volume", f"{good}:/data/tls"]).wait_ready()
+    assert c.stop() == 0
+    before = open(c.in_volume("config/cert9.db"), "rb").read(), open(c.in_volume("config/key4.db"), "rb").read()
+    original = (good / "server.key").read_bytes()
+    if what == "another key":
+        shutil.copy(bad / "server.key", good / "server.key")
+    elif what == "garbage":
+        (good / "server.key").write_text("no key")
+    elif what == "no key":
+        (good / "server.key").unlink()
+    else:
+        (good / "ca" / "other.crt").write_text("no certificate")
+    c.start()
+    assert c.wait() == 78
+    assert "/data/tls/" in c.log.splitlines()[-1]
+    assert before == (open(c.in_volume("config/cert9.db"), "rb").read(), open(c.in_volume("config/key4.db"), "rb").read())
+    (good / "server.key").write_bytes(original)
+    (good / "ca" / "other.crt").unlink(missing_ok=True)
+    c.restart()
+    assert "good.example.test" in subject(c)
+    assert c.stop() == 0
+
+
+# ---- the server
+
+
+def test_a_crash_is_told_as_a_crash(start):
+    c = start().wait_ready()
+    c.exec("kill", "-KILL", str(c.pid_of("ns-slapd")))
+    assert c.wait() == 137
+    assert "ns-slapd was killed by signal KILL" in c.log
+    c.restart()
+    assert c.binds()
+    assert c.stop() == 0
+
+
+def test_a_crash_with_a_policy_is_a_restart(start):
+    c = start({**ENV, "DS_RESTART": "on-failure"}).wait_ready()
+    c.add("one")
+    first = c.pid_of("ns-slapd")
+    c.exec("kill", "-SEGV", str(first))
+    eventually(lambda: c.service("ns-slapd"), lambda s: s.get("state") == "ready" and s.get("pid") not in (None, first),
+               deadline=120)
+    assert c.binds() and c.has("one")
+    assert c.stop() == 0
+
+
+def test_a_server_that_hangs_is_not_healthy(start):
+    c = start().wait_ready()
+    pid = str(c.pid_of("ns-slapd"))
+    c.exec("kill", "-STOP", pid)
+    done = eventually(lambda: c.exec("moonrise", "health"), lambda done: done.returncode == 1)
+    assert "not healthy: ns-slapd is up, but waited for " in done.stderr
+    assert c.exec("moonrise", "health", "--live").returncode == 0
+    c.exec("kill", "-CONT", pid)
+    eventually(lambda: c.exec("moonrise", "health").returncode, 0)
+    assert c.stop() == 0
+
+
+def test_a_stop_during_the_first_boot_is_no_success_and_no_loss(start):
+    c = start()
+    eventually(lambda: os.path.exists(c.in_volume("config/unfinished")))
+    assert c.stop() == 143
+    c.restart()
+    assert c.binds() and f"dn: {SUFFIX}" in c.search(SUFFIX)
+    assert c.stop() == 0
+
+
+# ---- volumes
+
+
+def test_a_disk_that_is_full_is_said_at_once(start, volume):
+    c = start(options=["--mount", "type=tmpfs,destination=/data,tmpfs-size=20m"], on=volume)
+    assert c.wait() == 74
+    assert "is too small" in c.log
+
+
+def test_a_volume_that_can_not_be_written(start, tmp_path):
+    tmp_path.chmod(0o755)
+    c = start(options=["--volume", f"{tmp_path}:/data:ro"], on=None)
+    assert c.wait() == 74
+    assert "/data is read-only" in c.log
+
+
+def test_dse_ldif_is_repaired_or_missed(start):
+    c = start().wait_ready()
+    assert c.stop() == 0
+    path = c.in_volume("config/dse.ldif")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace("\n\n", "\n\n\n", 20))
+    c.restart()
+    assert c.stop() == 0
+    open(path, "w", encoding="utf-8").close()
+    c.restart()
+    assert "dse.ldif is missing or empty: dse.ldif.bak takes its place" in c.log
+    assert c.binds()
+    assert c.stop() == 0
+    for name in "dse.ldif", "dse.ldif.bak":
+        os.remove(c.in_volume(f"config/{name}"))
+    c.restart()
+    assert "dse.ldif.startOK takes its place" in c.log
+    assert c.stop() == 0
+    for name in os.listdir(c.in_volume("config")):
+        if name.startswith("dse.ldif"):
+            os.remove(c.in_volume(f"config/{name}"))
+    c.start()
+    assert c.wait() == 74
+    assert "the instance was made, but dse.ldif is gone" in c.log
+
+
+def test_a_broken_dse_ldif_ends_the_start_at_once(start):
+    c = start().wait_ready()
+    assert c.stop() == 0
+    path = c.in_volume("config/dse.ldif")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    c.write("config/dse.ldif", text.replace("nsslapd-port: 3389", "nsslapd-port: many"), 0o660)
+    c.start()
+    assert c.wait() not in (0, 137)
+    assert "nsslapd-port" in c.log
+
+
+# ---- volumes of others
+
+
+def test_a_volume_of_dscontainer_is_taken_over(start, image, volume):
+    c = Server(image, on=volume, options=["--entrypoint", '["/usr/libexec/dirsrv/dscontainer", "-r"]'])
+    try:
+        eventually(lambda: "389-ds-container started." in c.log, deadline=180)
+        c.modify("dn: cn=userroot,cn=ldbm database,cn=plugins,cn=config\nobjectClass: top\n"
+                 f"objectClass: nsBackendInstance\ncn: userroot\nnsslapd-suffix: {SUFFIX}\n\n"
+                 f'dn: cn="{SUFFIX}",cn=mapping tree,cn=config\nobjectClass: top\nobjectClass: nsMappingTree\n'
+                 f"cn: {SUFFIX}\nnsslapd-state: backend\nnsslapd-backend: userroot\n\n"
+                 f"dn: {SUFFIX}\nobjectClass: domain\ndc: example\n", "-a")
+        c.add("of dscontainer")
+        podman("stop", "--time", "120", c.name, check=True, timeout=150)
+    finally:
+        c.remove()
+    c = start({"DS_DM_PASSWORD": "the-next-password"}, image, on=volume).wait_ready()
+    assert "the instance on this volume is taken over as it is" in c.log
+    assert c.has("of dscontainer") and c.binds("the-next-password")
+    assert c.stop() == 0
+    c.restart()
+    assert c.has("of dscontainer")
+    assert c.stop() == 0
+
+
+def test_what_dscontainer_has_lost_can_be_used_again(start, bookworm, volume):
+    c = Server(bookworm, on=volume, options=["--entrypoint", '["/usr/libexec/dirsrv/dscontainer", "-r"]'])
+    try:
+        eventually(lambda: os.path.exists(c.in_volume("config/dse.ldif")), deadline=60)
+        c.kill("KILL")
+        c.wait()
+    finally:
+        c.remove()
+    c = start(on=volume).wait_ready()
+    assert "half an instance" in c.log
+    assert c.binds() and f"dn: {SUFFIX}" in c.search(SUFFIX)
+    assert any(name.startswith("half-made-") for name in os.listdir(c.in_volume("")))
+    assert c.stop() == 0
+
+
+def test_an_upgrade_and_no_way_back(start, bookworm, trixie, volume):
+    c = start(image=bookworm, on=volume).wait_ready()
+    c.add("of 2.3")
+    assert c.stop() == 0
+    c = start(image=trixie, on=volume).wait_ready()
+    assert "the volume goes on from 389 DS 2." in c.log
+    assert c.has("of 2.3") and c.binds()
+    c.add("of 3.1")
+    assert c.stop() == 0
+    c.restart()
+    assert c.has("of 2.3", "of 3.1")
+    assert c.stop() == 0
+    c = start(image=bookworm, on=volume)
+    assert c.wait() == 74
+    assert "there is no way back" in c.log
