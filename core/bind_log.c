@@ -3,6 +3,7 @@
 #include "bind.h"
 #include "follow.h"
 #include "log.h"
+#include "logfile.h"
 #include "record.h"
 #include "relay.h"
 #include "tail.h"
@@ -13,6 +14,7 @@
 #define RELAY_TYPE "sys.log.relay"
 #define TAIL_TYPE "sys.log.tail"
 #define FOLLOW_TYPE "sys.log.follow"
+#define OUTPUT_TYPE "sys.log.output"
 
 /* line(level, text) */
 static int l_line(lua_State *L)
@@ -134,14 +136,102 @@ static int l_level(lua_State *L)
 	return 2;
 }
 
+/* ---- outputs other than the container's */
+
+static const char *const formats[] = { "prefix", "plain", "json", NULL };
+
+static struct output **new_output(lua_State *L)
+{
+	struct output **output = lua_newuserdatauv(L, sizeof(struct output *), 0);
+	*output = NULL;
+	luaL_setmetatable(L, OUTPUT_TYPE);
+	return output;
+}
+
+/* to_pipe(fd, format) -> output: takes the descriptor over */
+static int l_to_pipe(lua_State *L)
+{
+	int format = luaL_checkoption(L, 2, NULL, formats);
+	struct output **output = new_output(L);
+	int fd = bind_take_fd(L, 1);
+
+	*output = output_new_pipe(fd, (enum record_format)format);
+	if (*output)
+		return 1;
+	int error = errno;
+	close(fd);
+	return bind_fail(L, error, "pipe");
+}
+
+/* to_file(path, max, keep, format) -> output: max 0: it is never full */
+static int l_to_file(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	lua_Integer max = luaL_checkinteger(L, 2), keep = luaL_checkinteger(L, 3);
+	int format = luaL_checkoption(L, 4, NULL, formats);
+	struct output **output = new_output(L);
+	struct logfile file;
+
+	int r = logfile_open(path, max, (unsigned)keep, &file);
+	if (r < 0)
+		return bind_fail(L, r, path);
+	*output = output_new_file(&file, (enum record_format)format);
+	if (*output)
+		return 1;
+	logfile_close(&file);
+	return bind_fail(L, ENOMEM, path);
+}
+
+/* NULL: it is not given. */
+static struct output *opt_output(lua_State *L, int index)
+{
+	struct output **output =
+		lua_isnoneornil(L, index) ? NULL : luaL_checkudata(L, index, OUTPUT_TYPE);
+	return output ? *output : NULL;
+}
+
+/* output:flush() -> boolean: nothing waits in it any more */
+static int l_output_flush(lua_State *L)
+{
+	struct output *output = opt_output(L, 1);
+	lua_pushboolean(L, !output || output_flush(output));
+	return 1;
+}
+
+/* output:close(): no more is written, whoever still has it */
+static int l_output_close(lua_State *L)
+{
+	struct output *output = opt_output(L, 1);
+	if (output)
+		output_close(output);
+	return 0;
+}
+
+static int l_output_gc(lua_State *L)
+{
+	struct output **output = luaL_checkudata(L, 1, OUTPUT_TYPE);
+	if (*output)
+		output_unref(*output);
+	*output = NULL;
+	return 0;
+}
+
+static const luaL_Reg output_methods[] = {
+	{ "flush", l_output_flush },
+	{ "close", l_output_close },
+	{ "__gc", l_output_gc },
+	{ NULL, NULL },
+};
+
 /* ---- relays */
 
-/* relay(fd, name, stream, tail) -> relay: takes the descriptor over */
+/* relay(fd, name, stream, tail, output) -> relay: takes the descriptor over */
 static int l_relay(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 2);
 	int stream = luaL_checkoption(L, 3, NULL, speaker_stream_names);
 	struct tail *tail = check_tail(L, 4);
+	struct output *output = opt_output(L, 5);
 	struct relay **relay = lua_newuserdatauv(L, sizeof(struct relay *), 0);
 	*relay = NULL;
 	luaL_setmetatable(L, RELAY_TYPE);
@@ -153,6 +243,8 @@ static int l_relay(lua_State *L)
 		close(fd);
 		return bind_fail(L, error, name);
 	}
+	if (output)
+		relay_send_to(*relay, output);
 	return 1;
 }
 
@@ -221,15 +313,16 @@ static int l_close(lua_State *L)
 
 /* ---- followed files */
 
-/* follow(pattern, name, tail) -> follow: closed, it is not followed any more */
+/* follow(pattern, name, tail, output) -> follow: closed, it is not followed any more */
 static int l_follow(lua_State *L)
 {
 	const char *pattern = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
 	struct tail *tail = check_tail(L, 3);
+	struct output *output = opt_output(L, 4);
 	struct follow **follow = lua_newuserdatauv(L, sizeof(struct follow *), 0);
 	*follow = NULL;
 	luaL_setmetatable(L, FOLLOW_TYPE);
-	*follow = follow_new(pattern, name, tail);
+	*follow = follow_new(pattern, name, tail, output);
 	return *follow ? 1 : bind_fail(L, errno, pattern);
 }
 
@@ -259,8 +352,9 @@ static const luaL_Reg tail_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-	{ "line", l_line },   { "relay", l_relay },   { "tail", l_tail }, { "format", l_format },
-	{ "level", l_level }, { "follow", l_follow }, { NULL, NULL },
+	{ "line", l_line },       { "relay", l_relay },     { "tail", l_tail },
+	{ "format", l_format },   { "level", l_level },     { "follow", l_follow },
+	{ "to_pipe", l_to_pipe }, { "to_file", l_to_file }, { NULL, NULL },
 };
 
 int bind_open_log(lua_State *L)
@@ -268,6 +362,7 @@ int bind_open_log(lua_State *L)
 	bind_new_type(L, RELAY_TYPE, methods);
 	bind_new_type(L, TAIL_TYPE, tail_methods);
 	bind_new_type(L, FOLLOW_TYPE, follow_methods);
+	bind_new_type(L, OUTPUT_TYPE, output_methods);
 	luaL_newlib(L, functions);
 	return 1;
 }

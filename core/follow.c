@@ -183,15 +183,6 @@ static void complain(struct follow *f, const char *path, int error)
 	f->complaint = error;
 }
 
-static bool is_our_output(const struct stat *st)
-{
-	struct stat own;
-	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fstat(fd, &own) == 0 && own.st_dev == st->st_dev && own.st_ino == st->st_ino)
-			return true;
-	return false;
-}
-
 static int add_file(struct follow *f, const char *path)
 {
 	struct stat st;
@@ -205,7 +196,7 @@ static int add_file(struct follow *f, const char *path)
 	(void)keep_fd(&fd);
 	file->watch = watch;
 	speaker_init(&file->speaker, f->name, SPEAKER_FILE, f->tail);
-	file->speaker.output = f->output;
+	speaker_send_to(&file->speaker, f->output);
 	if (!f->has_looked)
 		file->position = st.st_size;
 
@@ -234,7 +225,7 @@ static void found(struct follow *f, const char *path)
 {
 	struct stat st;
 	int r = file_stat(path, true, &st);
-	if (r == -ENOENT || (r >= 0 && (!S_ISREG(st.st_mode) || is_our_output(&st))))
+	if (r == -ENOENT || (r >= 0 && (!S_ISREG(st.st_mode) || output_writes_to(&st))))
 		return;
 	struct follow_file *known = r < 0 ? NULL : find(f, &st);
 	if (known) {
@@ -414,7 +405,8 @@ static void on_events(struct loop_source *source, uint32_t events)
 
 /* ---- for others */
 
-struct follow *follow_new(const char *pattern, const char *name, struct tail *tail)
+struct follow *follow_new(const char *pattern, const char *name, struct tail *tail,
+			  struct output *output)
 {
 	int r = open_sources();
 	struct follow *f = r < 0 ? NULL : calloc(1, sizeof(*f));
@@ -432,7 +424,7 @@ struct follow *follow_new(const char *pattern, const char *name, struct tail *ta
 		return NULL;
 	}
 	f->tail = tail_ref(tail);
-	f->output = output_stdout();
+	f->output = output_ref(output ? output : output_stdout());
 	f->waiter.room = on_room;
 	f->next = follows;
 	follows = f;
@@ -454,6 +446,7 @@ void follow_free(struct follow *f)
 		drop(f, &f->files);
 	*p = f->next;
 	tail_unref(f->tail);
+	output_unref(f->output);
 	free(f->pattern);
 	free(f->name);
 	free(f);

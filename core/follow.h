@@ -13,8 +13,10 @@ struct follow;
 
 /* Follow the files that an absolute pattern names, with *, ? and [a-z] in any part of
  * it. What is in them now is old; a file that comes later is new from its beginning.
- * They and their folders need not exist. NULL: errno. */
-struct follow *follow_new(const char *pattern, const char *name, struct tail *tail);
+ * They and their folders need not exist. Their lines go to `output`, or the container's stdout.
+ * NULL: errno. */
+struct follow *follow_new(const char *pattern, const char *name, struct tail *tail,
+			  struct output *output);
 void follow_free(struct follow *follow); /* NULL is fine */
 
 /* At the end: say what is in the files now, turning the loop until that is done or

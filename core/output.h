@@ -6,9 +6,12 @@
 #ifndef MOONRISE_OUTPUT_H
 #define MOONRISE_OUTPUT_H
 
+#include "record.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* The longest record: a piece of 16 KiB with each byte escaped, and a frame. */
 #define OUTPUT_RECORD_MAX (100 * 1024)
@@ -20,6 +23,23 @@ struct output;
  * lands in the middle of a line of the other. */
 struct output *output_stdout(void);
 struct output *output_stderr(void);
+
+/* An output of our own: the writing end of a pipe, which is taken over, or a file,
+ * `file` being copied. Without memory NULL, and both are still the caller's. */
+struct logfile;
+struct output *output_new_pipe(int fd, enum record_format format);
+struct output *output_new_file(const struct logfile *file, enum record_format format);
+struct output *output_ref(struct output *output);
+void output_unref(struct output *output); /* writes what it can at once */
+
+/* No more is written, what comes is dropped. */
+void output_close(struct output *output);
+
+/* How its records look; ret_is_own: it is none of the container's. */
+enum record_format output_format(const struct output *output, bool *ret_is_own);
+
+/* Is that a file which we write? */
+bool output_writes_to(const struct stat *st);
 
 /* Room for `size` bytes (at most OUTPUT_RECORD_MAX), or NULL while too much
  * waits to be read. Then output_commit what was put there. */

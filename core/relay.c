@@ -128,10 +128,11 @@ static bool on_room(struct output_waiter *waiter)
 static void on_readable(struct loop_source *source, uint32_t events)
 {
 	struct relay *r = container_of(source, struct relay, source);
-	struct output *out = r->speaker.output;
+	struct output *out = output_ref(r->speaker.output); /* `r` may be no more then */
 	(void)events;
 	pump_some(r, 1);
 	output_settle(out);
+	output_unref(out);
 }
 
 /* ---- for others */
@@ -162,6 +163,11 @@ struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, st
 	r->next = relays;
 	relays = r;
 	return r;
+}
+
+void relay_send_to(struct relay *r, struct output *output)
+{
+	speaker_send_to(&r->speaker, output);
 }
 
 void relay_watch(struct relay *r, void (*line)(unsigned id, const char *text, size_t length),

@@ -20,6 +20,9 @@ struct relay;
  * caller's then. What comes is also kept in `tail`. */
 struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, struct tail *tail);
 
+/* Before anything has come: its lines go there. */
+void relay_send_to(struct relay *relay, struct output *output);
+
 /* The owner lets go. What still comes through the pipe is forwarded all the
  * same; the relay frees itself at the end of it. NULL is fine. */
 void relay_release(struct relay *relay);

@@ -14,18 +14,27 @@ void speaker_init(struct speaker *s, const char *name, enum speaker_stream strea
 {
 	*s = (struct speaker){ .stream = stream,
 			       .tail = tail_ref(tail),
-			       .output = output_stdout(),
-			       .format = record_format_from(getenv("MOONRISE_LOG")),
-			       .least = log_level_of_services(),
 			       .usual_level = LEVEL_NONE,
 			       .has_prefixes = true };
 	snprintf(s->name, sizeof(s->name), "%s", name);
+	speaker_send_to(s, output_stdout());
 }
 
 void speaker_done(struct speaker *s)
 {
 	tail_unref(s->tail);
 	s->tail = NULL;
+	if (s->output)
+		output_unref(s->output);
+	s->output = NULL;
+}
+
+void speaker_send_to(struct speaker *s, struct output *output)
+{
+	bool is_own;
+	s->output = output_ref(output);
+	s->format = output_format(output, &is_own);
+	s->least = is_own ? LEVEL_DEBUG : log_level_of_services();
 }
 
 enum log_level speaker_take_level(const char **text, size_t *length)

@@ -46,6 +46,9 @@ void speaker_init(struct speaker *speaker, const char *name, enum speaker_stream
 		  struct tail *tail);
 void speaker_done(struct speaker *speaker);
 
+/* Elsewhere than to the container's stdout; it gets a reference. */
+void speaker_send_to(struct speaker *speaker, struct output *output);
+
 /* Puts the whole lines in `data` into the output, with is_end also what is behind the
  * last newline: how many bytes are done with. When the output has no room it stops
  * and says so: then output_wait, and come again with the rest. */

@@ -131,6 +131,9 @@ M.OPTIONS = process.options_with {
     return require("moonrise.sockets").check_accept(value, what)
   end },
   essential = { type = "boolean", default = true },
+  log = { type = "string|table", check = function(value, what)
+    if type(value) == "table" then return require("moonrise.logging").check(value, what) end
+  end },
   logs = { type = "table", check = function(value, what)
     return require("moonrise.logging").check_logs(value, what)
   end },
@@ -154,6 +157,7 @@ function M.check(word, options)
   options = process.check(word, options, M.OPTIONS)
   if options.pidfile then options.forking = true end
   check_reload(options)
+  if type(options.log) == "table" then options.log, options.log_to = options.log.name, options.log end
   check_descriptors(options)
   if options.listen or options.accept or options.activate then
     require("moonrise.sockets").check_together(options)

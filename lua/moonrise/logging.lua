@@ -1,12 +1,21 @@
---- Lines of a service that do not come through its pipes: log files that it insists on
--- writing.
+--- Where the lines of a service go, if not to the container's stdout, and which of them
+-- do not come through its pipes: log files that it insists on writing.
 -- @module moonrise.logging
 local log = require "sys.log"
+local loop = require "sys.loop"
+local net = require "sys.net"
 local fault = require "moonrise.fault"
+local strict = require "moonrise.strict"
+local supervisor = require "moonrise.supervisor"
+local task = require "moonrise.task"
 
 local M = {}
 
 local STATUS = fault.STATUS
+local EMPTY_TIME = 5 -- seconds in which a command has to take what it has not read yet
+local END_TIME = 2 -- and those until it is sent a signal, if it does not end at the end of its input
+
+-- Options ----------------------------------------------------------------------
 
 --- Check the option `logs`: absolute patterns.
 function M.check_logs(value, what)
@@ -20,11 +29,133 @@ function M.check_logs(value, what)
   end
 end
 
+local function size(value, what) return require("moonrise.duration").bytes(value, what) end
+
+local function count(value, what)
+  if value < 0 or value > 1000 then fault.raise(STATUS.script, "%s is %d; it takes 0 to 1000", what, value) end
+end
+
+local FORMATS = { plain = true, prefix = true, json = true }
+
+local function format(value, what)
+  if not FORMATS[value] then
+    fault.raise(STATUS.script, '%s is "%s"; it takes "plain", "prefix" or "json"', what, value)
+  end
+end
+
+local function path(value, what)
+  if value:sub(1, 1) ~= "/" then fault.raise(STATUS.script, '%s is "%s"; it takes an absolute path', what, value) end
+end
+
+local COMMON = { name = "string", format = { type = "string", default = "plain", check = format } }
+
+local function with_common(spec)
+  for key, rule in pairs(COMMON) do spec[key] = rule end
+  return spec
+end
+
+-- The places that lines may go to, each by the option that asks for it.
+local PLACES = {
+  file = with_common {
+    file = { type = "string", check = path },
+    max_size = { type = "string|integer", default = 10 << 20, check = size },
+    keep = { type = "integer", default = 5, check = count },
+  },
+  command = with_common { command = "table" },
+}
+
+--- Check the option `log`, which is a table.
+function M.check(value, what)
+  local place
+  for name in pairs(PLACES) do
+    if value[name] ~= nil then
+      if place then fault.raise(STATUS.script, "%s takes one of 'file' and 'command'", what) end
+      place = name
+    end
+  end
+  if not place then fault.raise(STATUS.script, "%s needs 'file' or 'command'", what) end
+  return strict.check(what, value, PLACES[place])
+end
+
+-- Commands -----------------------------------------------------------------------
+
+-- As long as its service runs, it is only being restarted. Else all that it reads has
+-- come: it gets the end of its input, and may end by itself, before there is a signal.
+local function end_input(command)
+  if command.speaker.process then return end
+  local deadline = loop.now() + EMPTY_TIME
+  while not command.output:flush() and loop.now() < deadline do task.sleep(0.02) end
+  command.output:close()
+  command.input:close()
+  command.output = nil
+  task.sleep(END_TIME)
+end
+
+--- The command that reads the lines of a service is a service, too: it is started
+-- before it and stopped after it.
+function M.declare(service)
+  local to, what = service.options.log_to, ("'command' in 'log' of %s"):format(service.name)
+  if not to.command then return end
+  local options = { name = service.name .. ".log", essential = false, stop = end_input,
+    restart = { when = "always", backoff = {} } }
+  for key, value in pairs(to.command) do
+    if options[key] ~= nil then fault.raise(STATUS.script, "%s can't have '%s'", what, key) end
+    options[key] = value
+  end
+  local command = supervisor.declare(options, what)
+  command.speaker, service.log_command = service, command
+  service.options.requires = { command, table.unpack(service.options.requires or {}) }
+end
+
+--- Services that are to be started, with the commands that read what they write.
+function M.with_commands(services)
+  local all = {}
+  for _, service in ipairs(services) do
+    local command = service.log_command
+    if command and (command.state == "stopped" or command.state == "failed") then all[#all + 1] = command end
+    all[#all + 1] = service
+  end
+  return all
+end
+
+--- Before a command is started. The pipe outlives it: what it has not read when it dies
+-- is for the next one.
+function M.prepare(command, launch)
+  if not command.output then
+    local reader, writer = net.pipe()
+    if not reader then fault.raise(STATUS.script, "cannot start %s: %s", command.name, writer) end
+    command.input, command.output = reader, log.to_pipe(writer, command.speaker.options.log_to.format)
+  end
+  launch.fds[0] = command.input
+end
+
+-- Places --------------------------------------------------------------------------
+
+local files = {} -- path -> output: services may share one
+
+local function open_file(service, to)
+  if not files[to.file] then
+    local output, reason = log.to_file(to.file, to.max_size, to.keep, to.format)
+    files[to.file] = output or fault.raise(STATUS.script, "cannot start %s: %s", service.name, reason)
+  end
+  return files[to.file]
+end
+
+--- Where its lines go.
+function M.output(service)
+  local to = service.options.log_to
+  if to.file then return open_file(service, to) end
+  local owner = service.acceptor and service.acceptor.service or service
+  return owner.log_command.output
+end
+
+-- Followed files ---------------------------------------------------------------------
+
 --- From its first start on the files are followed, over its restarts.
-function M.follow(service)
+function M.follow(service, output)
   service.follows = {}
   for i, pattern in ipairs(service.options.logs) do
-    local follow, reason = log.follow(pattern, service.options.log or service.name, service.tail)
+    local follow, reason = log.follow(pattern, service.options.log or service.name, service.tail, output)
     service.follows[i] = follow or fault.raise(STATUS.script, "cannot follow the logs of %s: %s", service.name, reason)
   end
 end

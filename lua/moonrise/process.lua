@@ -257,7 +257,7 @@ end
 --   env: more variables; fds: { [number] = descriptor }, which stay open here;
 --   listen: { { fd =, name = }, ... } for $LISTEN_FDS, as sd_listen_fds(3) finds them;
 --   own_pid: { "NAME", ... }, variables that are to have its pid;
---   tail: keeps what it writes last;
+--   tail: keeps what it writes last; output: where that goes, if not to the container's;
 --   sweep: what it leaves behind is to be known, and ended by the caller
 -- @treturn table process: child, pid, relays (by stream), stdout, stderr (pipes to capture)
 -- @raise a fault that says at which stage it failed, and why
@@ -300,7 +300,8 @@ function M.spawn(options, launch)
     if pipe and options[stream] == "capture" then
       process[stream] = pipe
     elseif pipe then
-      process.relays[stream] = log.relay(pipe, options.log or options.name, stream, launch.tail or log.tail())
+      process.relays[stream] = log.relay(pipe, options.log or options.name, stream, launch.tail or log.tail(),
+        launch.output)
     end
   end
   return process

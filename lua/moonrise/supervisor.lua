@@ -128,7 +128,8 @@ end
 function methods:look_around()
   local failed = failed_need(self)
   if failed then
-    local text = ("%s needs %s, which has failed"):format(self.name, failed.name)
+    local text = ("%s needs %s, which has failed: %s"):format(self.name, failed.name,
+      fault.is_fault(failed.fault) and failed.fault.message or tostring(failed.fault))
     self.fault = self.fault or fault.new(STATUS.script, text, self.where)
     fire(self, "blocked")
   elseif self.state == "waiting" and not self.listening and #self:waits_for() == 0 then
@@ -191,12 +192,14 @@ end
 -- What a service has asked for beyond a plain process.
 local function prepare(self, launch)
   if self.sockets or self.acceptor then require("moonrise.sockets").prepare(self, launch) end
+  if self.speaker then require("moonrise.logging").prepare(self, launch) end
   if self.options.notify then require("moonrise.notify").prepare(self, launch) end
   if self.options.ready then self.options.ready:prepare(self, launch) end
 end
 
 local function start_process(self, launch)
-  if self.options.logs and not self.follows then require("moonrise.logging").follow(self) end
+  launch.output = self.options.log_to and require("moonrise.logging").output(self)
+  if self.options.logs and not self.follows then require("moonrise.logging").follow(self, launch.output) end
   if self.options.accept then return require("moonrise.sockets").serve(self, launch) end
   prepare(self, launch)
   return process.spawn(self.options, launch)
@@ -238,9 +241,16 @@ local function put_in_order(services)
   for _, self in ipairs(ordered) do order.refuse_cycle(self) end
 end
 
+local function any_has_command(services)
+  for _, self in ipairs(services) do
+    if self.log_command then return true end
+  end
+end
+
 --- Begin to start services, side by side as their order allows.
 function M.begin(services)
   if M.is_closing then fault.raise(STATUS.script, "nothing can be started: everything is being stopped") end
+  if any_has_command(services) then services = require("moonrise.logging").with_commands(services) end
   put_in_order(services)
   for _, self in ipairs(services) do
     if self.options.listen and host.mode == "boot" then require("moonrise.sockets").open_for(self) end
@@ -334,7 +344,9 @@ function M.declare(options, word)
   if M.by_name[options.name] then
     fault.raise(STATUS.script, "there is a service '%s' already; give this one another 'name'", options.name)
   end
-  return M.add(options, fault.where())
+  local self = M.add(options, fault.where())
+  if options.log_to then require("moonrise.logging").declare(self) end
+  return self
 end
 
 --- The service that a process comes from, or nil.
