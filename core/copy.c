@@ -331,15 +331,25 @@ static struct copy_link *reserve(struct copy_links *links, const struct stat *st
 	return find_slot(links->slots, links->room, st->st_dev, st->st_ino);
 }
 
-static int remember(struct copy *copy, struct copy_link *slot, const struct stat *st)
+static int remember(struct copy *copy, struct copy_link *slot, const struct stat *st,
+		    const char *path)
 {
-	slot->path = strdup(copy->path->text);
+	slot->path = strdup(path);
 	if (!slot->path)
 		return -ENOMEM;
 	slot->device = st->st_dev;
 	slot->number = st->st_ino;
 	copy->links.count++;
 	return 0;
+}
+
+int copy_know(struct copy *copy, const struct stat *original, const char *path)
+{
+	struct copy_link *slot = reserve(&copy->links, original);
+
+	if (!slot)
+		return -ENOMEM;
+	return slot->path ? 0 : remember(copy, slot, original, path);
 }
 
 void copy_done(struct copy *copy)
@@ -393,7 +403,7 @@ static int copy_one_of_several(struct copy *copy, int from, const char *name, in
 	if (slot->path)
 		return linkat(copy->top, slot->path, to, to_name, 0) < 0 ? -errno : 0;
 	r = copy_entry(from, name, model, to, to_name, NULL);
-	return r < 0 ? r : remember(copy, slot, model);
+	return r < 0 ? r : remember(copy, slot, model, copy->path->text);
 }
 
 int copy_tree(struct copy *copy, int from, const char *name, int to, const char *to_name)

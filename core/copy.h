@@ -49,6 +49,9 @@ struct copy {
 /* With all that is in it; sockets are left out. `path` is that of `to_name` already.
  * 0 or -errno. */
 int copy_tree(struct copy *copy, int from, const char *name, int to, const char *to_name);
+
+/* The file of several names has a copy at the path below copy->top, from before. */
+int copy_know(struct copy *copy, const struct stat *original, const char *path);
 void copy_done(struct copy *copy);
 
 #endif

@@ -2,6 +2,7 @@
 #include "listing.h"
 
 #include "log.h"
+#include "manifest.h"
 #include "tree.h"
 #include "util.h"
 
@@ -88,13 +89,14 @@ static void unescape(char *text)
 
 static int search_rest(const struct search *search, const char *rest);
 
-/* What a run that was cut short has left is no name. */
-static bool is_draft(const char *name)
+/* What a run that was cut short has left, and the notes in the template, have no names. */
+static bool is_own(const char *name)
 {
 	static const char suffix[] = ".moonrise-new";
 	size_t length = strlen(name), size = sizeof(suffix) - 1;
 
-	return name[0] == '.' && length > size && strcmp(name + length - size, suffix) == 0;
+	return strcmp(name, MANIFEST_FOLDER) == 0 ||
+	       (name[0] == '.' && length > size && strcmp(name + length - size, suffix) == 0);
 }
 
 static int match(void *context, const char *name)
@@ -103,18 +105,31 @@ static int match(void *context, const char *name)
 	struct search next = *search;
 	int r;
 
-	if (fnmatch(search->pattern, name, FNM_PERIOD) != 0 || is_draft(name))
+	if (fnmatch(search->pattern, name, FNM_PERIOD) != 0 || is_own(name))
 		return 0;
 	r = path_push(&next.found, name);
 	return r < 0 ? r : search_rest(&next, search->rest);
 }
 
-/* Names in the folder, wherever it was moved to; there may be none. */
+static int search_in(struct search *search, const struct image_place *place, bool moved)
+{
+	struct path folder;
+	struct tree_path path = { "" };
+	int r = image_path(search->image, place->path.text, moved, &folder);
+
+	if (r < 0)
+		return r;
+	auto_close int fd = openat(search->image->root, path_relative(folder.text),
+				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? 0 : tree_each_sorted(fd, &path, match, search);
+}
+
+/* Names in the folder, wherever it was moved to; there may be none. And those that a run
+ * which was cut short has moved, but left no link for: so some may be found twice. */
 static int search_folder(struct search *search)
 {
 	struct image_place place;
-	struct path inside = search->found, folder;
-	struct tree_path path = { "" };
+	struct path inside = search->found;
 	int r = path_push(&inside, "x");
 
 	if (r == 0)
@@ -122,12 +137,8 @@ static int search_folder(struct search *search)
 	if (r < 0)
 		return 0;
 	path_pop(&place.path);
-	r = image_path(search->image, place.path.text, place.moved, &folder);
-	if (r < 0)
-		return r;
-	auto_close int fd = openat(search->image->root, path_relative(folder.text),
-				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? 0 : tree_each_sorted(fd, &path, match, search);
+	r = place.moved ? 0 : search_in(search, &place, false);
+	return r < 0 ? r : search_in(search, &place, true);
 }
 
 static int keep_existing(const struct search *search)
@@ -136,7 +147,8 @@ static int keep_existing(const struct search *search)
 	struct stat st;
 
 	if (image_resolve(search->image, search->found.text, &place) < 0 ||
-	    image_stat(search->image, place.path.text, place.moved, &st) < 0)
+	    (image_stat(search->image, place.path.text, place.moved, &st) < 0 &&
+	     image_stat(search->image, place.path.text, true, &st) < 0))
 		return 0;
 	return keep(search);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* First everything moves to its place in the template, by a rename or, where the file
  * system can't (a folder from a lower layer of an overlay), as a copy under a temporary
- * name. Copies get their names together at the end, since files in several of them may be
- * one file. Whenever this is cut short, a path is in the image or in the template, whole. */
+ * name. Then copies get their names, and then the originals go: all copies while all originals
+ * are there, since files in several of them may be one file. Whenever this is cut short, a path is
+ * in the image or in the template, whole. */
 #include "split.h"
 
 #include "copy.h"
@@ -288,22 +289,26 @@ static int drop(const struct image *image, struct step *step)
 	return r < 0 ? r : tree_remove_at(spot.folder, spot.name, &unused);
 }
 
-static int publish(const struct image *image, struct step *step)
+static int publish(const struct image *image, const struct step *step)
 {
 	auto_spot struct spot spot = { .folder = -1 };
 	char temporary[NAME_MAX + 1];
 	struct stat st;
-	int r = step->copied ? open_spot(image, step->path, true, &spot) : 0;
+	int r = open_spot(image, step->path, true, &spot);
 
-	if (r < 0 || !step->copied)
+	if (r < 0)
 		return r;
 	file_temporary_name(spot.name, temporary);
 	if (fstat(spot.folder, &st) < 0)
 		return -errno;
 	r = file_publish(spot.folder, temporary, spot.name, false);
-	if (r == 0)
-		r = keep_times(spot.folder, &st);
-	return r < 0 ? r : drop(image, step);
+	return r < 0 ? r : keep_times(spot.folder, &st);
+}
+
+/* What was copied is here still. */
+static int drop_copied(const struct image *image, struct step *step)
+{
+	return step->copied ? drop(image, step) : 0;
 }
 
 static int make(const struct image *image, struct step *step)
@@ -352,37 +357,54 @@ static int leave_link(const struct image *image, struct step *step)
 
 /* ---- all of them */
 
-static int move_all(struct moving *moving, struct split *split)
+/* A copy of a file of several names is there from a run that was cut short. */
+static int know(struct moving *moving, struct step *step)
 {
-	int r = 0;
+	struct path path;
+	struct stat st;
+	int r = image_path(moving->image, step->path, true, &path);
 
-	for (size_t i = 0; r == 0 && i < split->count; i++) {
-		struct step *step = &split->steps[i];
-
-		if (step->kind == STEP_MOVE)
-			r = move(moving, step);
-		if (r < 0)
-			(void)path_append(&split->where, step->path);
-	}
-	return r;
+	if (r == 0)
+		r = image_stat(moving->image, step->path, false, &st);
+	if (r < 0 || !S_ISREG(st.st_mode) || st.st_nlink < 2)
+		return r;
+	return copy_know(&moving->copy, &st, path_relative(path.text));
 }
 
-static int finish_all(struct split *split)
+static int begin(struct moving *moving, struct step *step)
 {
-	static int (*const finish[])(const struct image *image, struct step *step) = {
-		[STEP_MAKE] = make, [STEP_MOVE] = publish,    [STEP_DROP] = drop,
+	if (step->kind == STEP_MOVE)
+		return move(moving, step);
+	return step->kind == STEP_DROP ? know(moving, step) : 0;
+}
+
+static int publish_copied(struct moving *moving, struct step *step)
+{
+	return step->copied ? publish(moving->image, step) : 0;
+}
+
+static int finish(struct moving *moving, struct step *step)
+{
+	static int (*const rest[])(const struct image *image, struct step *step) = {
+		[STEP_MAKE] = make, [STEP_MOVE] = drop_copied, [STEP_DROP] = drop,
 		[STEP_FOLD] = fold, [STEP_LINK] = leave_link,
 	};
-	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < split->count; i++) {
-		struct step *step = &split->steps[i];
+	return rest[step->kind](moving->image, step);
+}
 
-		r = finish[step->kind](split->image, step);
-		if (r < 0)
-			(void)path_append(&split->where, step->path);
+static int each_step(struct split *split, struct moving *moving,
+		     int (*act)(struct moving *moving, struct step *step))
+{
+	for (size_t i = 0; i < split->count; i++) {
+		int r = act(moving, &split->steps[i]);
+
+		if (r < 0) {
+			(void)path_append(&split->where, split->steps[i].path);
+			return r;
+		}
 	}
-	return r;
+	return 0;
 }
 
 /* The template, and where the volume is to be mounted. */
@@ -411,9 +433,11 @@ int split_run(struct split *split)
 	moving.copy.top = split->image->root;
 	moving.copy.path = &moving.copied;
 	if (r == 0)
-		r = move_all(&moving, split);
+		r = each_step(split, &moving, begin);
 	if (r == 0)
-		r = finish_all(split);
+		r = each_step(split, &moving, publish_copied);
+	if (r == 0)
+		r = each_step(split, &moving, finish);
 	copy_done(&moving.copy);
 	umask(mask);
 	return r;
