@@ -33,7 +33,10 @@ static bool is_skipped(void *context, const char *path, const struct stat *st)
 
 bool describe_is_left_out(const struct image *image, const char *path)
 {
-	static const char *const fleeting[] = { "/proc", "/sys", "/dev", "/run", "/tmp" };
+	static const char *const fleeting[] = {
+		"/proc", "/sys",      "/dev",        "/run",
+		"/tmp",  "/etc/mtab", "/.dockerenv", /* made by container engines */
+	};
 	struct path own = image->template;
 
 	for (size_t i = 0; i < ARRAY_SIZE(fleeting); i++)

@@ -24,8 +24,8 @@ int describe_template(const struct image *image, const char *id,
 /* All but what comes and goes: see describe_is_left_out. `id` is that of the template. */
 int describe_image(const struct image *image, const char *id, struct description *ret_description);
 
-/* The kernel's file systems, /run and /tmp, what is mounted, the volume, and what moonrise
- * itself keeps in the template. `path` is as seen from the root. */
+/* The kernel's file systems, /run and /tmp, what is mounted or made by container engines, the
+ * volume, and what moonrise itself keeps in the template. `path` is as seen from the root. */
 bool describe_is_left_out(const struct image *image, const char *path);
 
 #endif
