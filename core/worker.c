@@ -7,6 +7,7 @@
 #include "file.h"
 #include "populate.h"
 #include "sha256.h"
+#include "snapshot.h"
 #include "tree.h"
 #include "util.h"
 
@@ -141,6 +142,28 @@ static int remove_tree(char **args)
 	return r < 0 ? complain(args[0], below.text, r) : 0;
 }
 
+/* snapshot VOLUME FOLDER PATH... */
+static int take_snapshot(char **args)
+{
+	struct tree_path path = { "" };
+	size_t count = 0;
+	int r;
+
+	while (args[2 + count])
+		count++;
+	r = snapshot_take(args[0], args[1], args + 2, count, &path);
+	return r < 0 ? complain(args[0], path.text, r) : 0;
+}
+
+/* restore VOLUME FOLDER */
+static int restore_snapshot(char **args)
+{
+	struct tree_path path = { "" };
+	int r = snapshot_restore(args[0], args[1], &path);
+
+	return r < 0 ? complain(args[0], path.text, r) : 0;
+}
+
 /* sync FOLDER */
 static int sync_volume(char **args)
 {
@@ -151,12 +174,17 @@ static int sync_volume(char **args)
 
 static const struct word {
 	const char *name;
-	int count; /* of arguments */
+	int count; /* of arguments, at least */
 	int (*run)(char **args);
 } words[] = {
-	{ "copy", 5, copy },          { "hash", 1, hash },
-	{ "plan", 3, plan },          { "populate", 3, populate_volume },
-	{ "remove", 1, remove_tree }, { "sync", 1, sync_volume },
+	{ "copy", 5, copy },
+	{ "hash", 1, hash },
+	{ "plan", 3, plan },
+	{ "populate", 3, populate_volume },
+	{ "remove", 1, remove_tree },
+	{ "restore", 2, restore_snapshot },
+	{ "snapshot", 2, take_snapshot },
+	{ "sync", 1, sync_volume },
 };
 
 int worker_run(int argc, char **argv)
@@ -169,7 +197,7 @@ int worker_run(int argc, char **argv)
 			return complain(argv[i + 1], "", r);
 	}
 	for (size_t w = 0; i < argc && w < ARRAY_SIZE(words); w++) {
-		if (strcmp(argv[i], words[w].name) == 0 && argc - i - 1 == words[w].count)
+		if (strcmp(argv[i], words[w].name) == 0 && argc - i - 1 >= words[w].count)
 			return words[w].run(argv + i + 1);
 	}
 	fputs("worker: the init itself calls this\n", stderr);

@@ -88,6 +88,17 @@ function M.path(path, word)
   return path
 end
 
+--- Check a path that lies in a volume.
+-- @param path
+-- @string what "'dirs' of fs.volume"
+function M.below(path, what)
+  if type(path) ~= "string" or path == "" or path:find("^/") or ("/" .. path .. "/"):find("/../", 1, true) then
+    fault.raise(STATUS.script, "%s has %s; it takes paths in the volume", what,
+      type(path) == "string" and ('"%s"'):format(path) or strict.describe(path))
+  end
+  return path
+end
+
 --- A text to be written: a string, a number or a secret.
 function M.text(value, word)
   local text = secret.reveal(value)

@@ -16,7 +16,6 @@ local FORMAT = 1
 --- The first line.
 M.HEADER = ("moonrise-volume %d\n"):format(FORMAT)
 
--- CRC-32 as in zlib, png and Ethernet.
 local crc_table
 
 local function make_table()
@@ -29,7 +28,10 @@ local function make_table()
   return result
 end
 
-local function checksum(text)
+--- CRC-32 as in zlib, png and Ethernet.
+-- @string text
+-- @treturn int
+function M.checksum(text)
   crc_table = crc_table or make_table()
   local crc = 0xffffffff
   for i = 1, #text do crc = crc_table[(crc ~ text:byte(i)) & 0xff] ~ (crc >> 8) end
@@ -45,16 +47,16 @@ local function unescape(text)
 end
 
 --- One entry as a line.
--- @string what a word: "begin", "done"
+-- @string what a word: "begin", "done", "image" ...
 -- @string name any text
 function M.encode(what, name)
   local text = what .. " " .. escape(name)
-  return ("%08x %s\n"):format(checksum(text), text)
+  return ("%08x %s\n"):format(M.checksum(text), text)
 end
 
 local function decode_line(line)
   local digits, text = line:match("^(%x%x%x%x%x%x%x%x) (.*)$")
-  if not digits or tonumber(digits, 16) ~= checksum(text) then return nil end
+  if not digits or tonumber(digits, 16) ~= M.checksum(text) then return nil end
   local what, name = text:match("^(%l+) (.*)$")
   return what and { what = what, name = unescape(name) }
 end

@@ -117,11 +117,21 @@ function Volume:once(name, options, f)
   return true
 end
 
+--- Do something when the image is another than the one for which it was last done;
+-- not on a volume that has never seen another. It is recorded when `f` has returned
+-- and what it wrote in the volume is on disk, and repeated when that was cut short.
+-- @string name under which it is recorded
+-- @tparam[opt] table options snapshot = { PATH... }: these paths of the volume are as
+--   they were before when `f` fails, or the container ends in the middle of it
+-- @func f gets the old and the new image's id
+-- @treturn boolean whether it was done
+function Volume:upgrade(name, options, f) return require("moonrise.volume.upgrade").step(self, name, options, f) end
+
 Volume.__name = "volume"
 Volume.__tostring = function(self) return "volume " .. self.path_ end
 Volume.__index = function(_, key)
   return Volume[key] or fault.raise(STATUS.script, "a volume has no '%s'%s", tostring(key),
-    require("moonrise.nearest").hint(tostring(key), { path = true, once = true }))
+    require("moonrise.nearest").hint(tostring(key), { path = true, once = true, upgrade = true }))
 end
 
 -- dirs = { "logs", run = { mode = "0750" } } as a sorted list of name and options.
@@ -130,10 +140,7 @@ local function check_dirs(dirs)
   for key, value in pairs(dirs) do
     local name, options = key, value
     if math.type(key) == "integer" then name, options = value, {} end
-    if type(name) ~= "string" or name:find("^/") or ("/" .. name .. "/"):find("/../", 1, true) then
-      fault.raise(STATUS.script, "'dirs' of fs.volume has %s; it takes paths in the volume",
-        type(name) == "string" and ('"%s"'):format(name) or strict.describe(name))
-    end
+    file.below(name, "'dirs' of fs.volume")
     file.options(("'%s' in 'dirs' of fs.volume"):format(name), options)
     list[#list + 1] = { name = name, options = options }
   end
@@ -182,6 +189,7 @@ function M.open(path, options)
   if is_boot then check(path) else require("moonrise.rehearse").note("use the volume " .. path) end
   local volume = setmetatable({ path_ = path, running = {}, record = record.load(path) }, Volume)
   if is_boot then volume.record:begin() end
+  if next(volume.record.kept) and is_boot then require("moonrise.volume.upgrade").recover(volume) end
   if options.template then
     local image = require("moonrise.volume.populate").run(path, options.template, options.on_conflict)
     local images = volume.record.images

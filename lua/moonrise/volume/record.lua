@@ -16,13 +16,23 @@ local SIZE_MAX = 16 << 20 -- far more than steps and images ever take
 local Record = {}
 Record.__index = Record
 
--- done[NAME of a step] = "begin" or "done"; images = ids in the order in which they came
+-- What an entry does to what is remembered: done[STEP] = "begin" or "done"; images,
+-- ids in the order in which they came; upgraded[STEP] = id; kept[STEP] = id while there
+-- is a snapshot that is to be put back.
+local REMEMBER = {
+  begin = function(self, name) self.done[name] = "begin" end,
+  done = function(self, name) self.done[name] = "done" end,
+  image = function(self, name) self.images[#self.images + 1] = name end,
+  keep = function(self, name) self.kept[name] = true end,
+  back = function(self, name) self.kept[name] = nil end,
+  upgraded = function(self, name)
+    local id, step = name:match("^(%S+) (.*)$")
+    if step then self.upgraded[step], self.kept[step] = id, nil end
+  end,
+}
+
 local function remember(self, what, name)
-  if what == "image" then
-    self.images[#self.images + 1] = name
-  else
-    self.done[name] = what
-  end
+  if REMEMBER[what] then REMEMBER[what](self, name) end
 end
 
 --- Read the record of a volume; nothing is changed.
@@ -35,7 +45,9 @@ function M.load(path)
   end
   local entries, good = journal.decode(text or "")
   if not entries then fault.raise(STATUS.volume, "the record %s can't be used: %s", path .. NAME, good) end
-  local self = setmetatable({ path = path, text = text, good = good, done = {}, images = {} }, Record)
+  local self = setmetatable({
+    path = path, text = text, good = good, done = {}, images = {}, upgraded = {}, kept = {},
+  }, Record)
   for _, entry in ipairs(entries) do remember(self, entry.what, entry.name) end
   return self
 end
@@ -53,8 +65,8 @@ function Record:begin()
 end
 
 --- Add an entry; it is on disk when this returns.
--- @string what "begin" or "done" of a step, "image"
--- @string name of the step, or the image's id
+-- @string what "begin", "done", "image", "keep", "back" or "upgraded"
+-- @string name of the step, the image's id, or for "upgraded" both: "ID STEP"
 function Record:note(what, name)
   fs.append(self.path .. NAME, journal.encode(what, name))
   remember(self, what, name)
