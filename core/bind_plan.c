@@ -3,6 +3,7 @@
  * userdata on the stack, strings in the table: nothing is to be freed, whatever
  * raises. */
 #include "bind.h"
+#include "room.h"
 #include "spawn.h"
 
 #include <limits.h>
@@ -184,6 +185,20 @@ static void fill_limits(lua_State *L, struct spawn_plan *plan)
 	lua_pop(L, 1);
 }
 
+/* The room that we take for ourselves is not theirs. */
+static void fill_own_limit(struct spawn_plan *plan)
+{
+	struct spawn_limit *last = &plan->limits[plan->limit_count];
+
+	for (int i = 0; i < plan->limit_count; i++)
+		if (plan->limits[i].resource == RLIMIT_NOFILE)
+			return;
+	if (plan->limit_count == SPAWN_MAX_LIMITS || !room_given(&last->value))
+		return;
+	last->resource = RLIMIT_NOFILE;
+	plan->limit_count++;
+}
+
 static void fill_fds(lua_State *L, struct spawn_plan *plan)
 {
 	if (!option_table(L, "fds"))
@@ -247,6 +262,7 @@ void bind_fill_plan(lua_State *L, struct spawn_plan *plan)
 	plan->nice = option_number(L, "nice", SPAWN_UNSET);
 	plan->oom_score = option_number(L, "oom_score", SPAWN_UNSET);
 	fill_limits(L, plan);
+	fill_own_limit(plan);
 	fill_fds(L, plan);
 	fill_cred(L, &plan->cred);
 }

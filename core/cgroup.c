@@ -4,6 +4,7 @@
  * remove it with all that is below it. */
 #include "cgroup.h"
 
+#include "room.h"
 #include "util.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static bool is_usable(void)
 	static enum { UNKNOWN, NO, YES } answer;
 
 	if (answer == UNKNOWN) {
-		auto_close int fd = open(ROOT "/cgroup.kill", O_WRONLY | O_CLOEXEC);
+		auto_close int fd = room_open(ROOT "/cgroup.kill", O_WRONLY | O_CLOEXEC);
 
 		answer = fd >= 0 && is_ours() ? YES : NO;
 	}
@@ -65,7 +66,7 @@ void cgroup_kill(unsigned id)
 	if (!is_usable())
 		return;
 	make_path(path, id, "/cgroup.kill");
-	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+	auto_close int fd = room_open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0)
 		(void)!write(fd, "1", 1);
 }

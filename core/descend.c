@@ -5,6 +5,7 @@
 #include "descend.h"
 
 #include "family.h"
+#include "room.h"
 #include "util.h"
 
 #include <ctype.h>
@@ -61,7 +62,7 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t size)
 	ssize_t n;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int fd = room_open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, size - 1);
 	if (n < 0)
 		return -errno;
@@ -135,7 +136,7 @@ unsigned descend_owner(pid_t pid)
 static int each_child(const char *path, void (*visit)(pid_t pid, void *data), void *data)
 {
 	char buf[4096];
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int fd = room_open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : 0;
 	pid_t pid = 0;
 
@@ -180,7 +181,7 @@ static void add_children_of(pid_t pid, struct list *list)
 	long n;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = room_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	while (fd >= 0 && (n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
 		for (char *p = buf; p < buf + n;) {
 			const struct dirent *entry = (const struct dirent *)p;
@@ -208,7 +209,7 @@ int descend_add_below(pid_t *pids, int count, int size)
 
 int descend_signal(pid_t pid, unsigned id, int signal)
 {
-	auto_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	auto_close int fd = room_open_pidfd(pid);
 	bool has_pidfds = fd >= 0 || errno != ENOSYS;
 
 	if (descend_owner(pid) != id)

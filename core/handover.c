@@ -4,6 +4,7 @@
  * a source by its number and its file, so it does not notice. */
 #include "handover.h"
 
+#include "room.h"
 #include "signal.h"
 #include "util.h"
 
@@ -73,13 +74,18 @@ static void forget(const struct spawn_plan *plan, struct place *places)
 static int execute(const struct spawn_plan *plan)
 {
 	uint64_t mask = signal_block(0);
+	struct rlimit ours, given;
 	int error;
 
 	for (int i = 0; i < SPAWN_MAX_OWN_PIDS && plan->own_pids[i]; i++)
 		(void)snprintf(plan->own_pids[i], SPAWN_PID_SIZE, "%d", getpid());
 	signal_set_mask(signal_inherited_mask());
+	if (getrlimit(RLIMIT_NOFILE, &ours) == 0 && room_given(&given))
+		(void)setrlimit(RLIMIT_NOFILE, &given);
 	(void)execve(plan->path, plan->argv, plan->envp);
 	error = errno;
+	if (room_given(&given))
+		(void)setrlimit(RLIMIT_NOFILE, &ours);
 	signal_set_mask(mask);
 	return -error;
 }

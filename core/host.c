@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "output.h"
 #include "relay.h"
+#include "room.h"
 #include "signal.h"
 #include "util.h"
 
@@ -135,6 +136,7 @@ static int become_init(void)
 		r = signal_init(signal_arrived);
 	if (r >= 0 && getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = -errno;
+	room_init();
 	return r;
 }
 
