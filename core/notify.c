@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* One datagram socket for all services. The kernel stamps each message with its
- * sender (SO_PASSCRED), so nobody can speak for another. */
+/* One datagram socket for all services. */
 #include "notify.h"
 
 #include "child.h"
+#include "datagram.h"
 #include "descend.h"
-#include "listen.h"
 #include "loop.h"
 #include "util.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 /* A service that floods takes its turn like the rest; the others' messages wait in
  * the socket, at most net.unix.max_dgram_qlen of them. */
@@ -22,60 +20,25 @@ static struct loop_source source = { .fd = -1 };
 static char socket_path[108];
 static void (*on_message)(const struct notify_message *message);
 
-static void close_all(const int *fds, int count)
-{
-	for (int i = 0; i < count; i++)
-		(void)close(fds[i]);
-}
-
-static void take_control(const struct msghdr *header, struct notify_message *message, int *fds)
-{
-	struct msghdr *h = (struct msghdr *)header;
-	struct ucred sender;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		size_t size = c->cmsg_len - CMSG_LEN(0);
-
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_CREDENTIALS && size == sizeof(sender)) {
-			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
-			message->pid = sender.pid;
-		} else if (c->cmsg_type == SCM_RIGHTS) {
-			memcpy(fds, CMSG_DATA(c), size);
-			message->fd_count = (int)(size / sizeof(int));
-		}
-	}
-}
-
 /* false: there is none. */
 static bool receive(void)
 {
 	static char text[NOTIFY_MAX_TEXT];
-	union {
-		char space[CMSG_SPACE(sizeof(struct ucred)) +
-			   CMSG_SPACE(sizeof(int) * NOTIFY_MAX_FDS)];
-		struct cmsghdr align;
-	} control;
-	struct iovec part = { text, sizeof(text) };
-	struct msghdr header = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control) };
-	int fds[NOTIFY_MAX_FDS];
-	struct notify_message message = { .text = text, .fds = fds };
-	ssize_t n = recvmsg(source.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct datagram datagram;
+	int r = datagram_receive(source.fd, text, sizeof(text), &datagram);
 
-	if (n < 0)
-		return errno == EINTR;
-	take_control(&header, &message, fds);
-	if (message.pid <= 0) {
-		close_all(fds, message.fd_count);
+	if (r < 0)
+		return r == -EINTR;
+	if (datagram.pid <= 0) {
+		datagram_close_fds(&datagram);
 		return true;
 	}
-	message.length = header.msg_flags & MSG_TRUNC ? 0 : (size_t)n;
-	message.owner = descend_owner(message.pid);
-	on_message(&message);
+	on_message(&(struct notify_message){ .pid = datagram.pid,
+					     .owner = descend_owner(datagram.pid),
+					     .text = text,
+					     .length = datagram.is_cut ? 0 : datagram.length,
+					     .fds = datagram.fds,
+					     .fd_count = datagram.fd_count });
 	return true;
 }
 
@@ -94,20 +57,15 @@ static void on_readable(struct loop_source *readable, uint32_t events)
 
 int notify_listen(const char *path, void (*arrived)(const struct notify_message *message))
 {
-	static const struct listen_rights everybody = { .mode = 0666, .uid = -1, .gid = -1 };
-	int on = 1;
-	int r = 0;
+	int r;
 
 	if (source.fd >= 0)
 		return -EALREADY;
-	auto_close int fd = listen_unix(path, SOCK_DGRAM | SOCK_NONBLOCK, 0, &everybody);
+	auto_close int fd = datagram_listen(path);
 	if (fd < 0)
 		return fd;
 	source = (struct loop_source){ fd, on_readable };
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-		r = -errno;
-	if (r == 0)
-		r = loop_add(&source, EPOLLIN);
+	r = loop_add(&source, EPOLLIN);
 	if (r < 0) {
 		source.fd = -1;
 		(void)unlink(path);

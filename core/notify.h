@@ -5,11 +5,13 @@
 #ifndef MOONRISE_NOTIFY_H
 #define MOONRISE_NOTIFY_H
 
+#include "datagram.h"
+
 #include <stddef.h>
 #include <sys/types.h>
 
 #define NOTIFY_MAX_TEXT 4096 /* as systemd: what is longer is no message */
-#define NOTIFY_MAX_FDS 253   /* the kernel sends no more at once */
+#define NOTIFY_MAX_FDS DATAGRAM_MAX_FDS
 
 struct notify_message {
 	pid_t pid;        /* what the kernel says; 0: of another pid namespace */
