@@ -44,7 +44,6 @@ static int last_id;
 static uint64_t frames;
 static struct loop_source listener = { .fd = -1 };
 static char socket_path[CONTROL_PATH_SIZE];
-static int spare = -1; /* given up to turn a client away when descriptors run out */
 static void (*on_frame)(int client, const struct control_frame *frame);
 
 /* ---- frames */
@@ -398,19 +397,6 @@ static void add_client(int fd)
 	}
 }
 
-/* Out of descriptors the connection would stay pending and wake the loop for
- * ever: accept it on the spare one, and hang up. */
-static void turn_away(void)
-{
-	if (spare < 0)
-		return;
-	(void)close(spare);
-	int fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		(void)close(fd);
-	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -418,8 +404,8 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (fd >= 0)
 		add_client(fd);
-	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-		turn_away();
+	else if (listen_lacks_room(errno))
+		listen_turn_away(source->fd);
 }
 
 int control_listen(const char *path, void (*arrived)(int client, const struct control_frame *frame))
@@ -445,7 +431,7 @@ int control_listen(const char *path, void (*arrived)(int client, const struct co
 	(void)keep_fd(&fd);
 	strcpy(socket_path, path);
 	on_frame = arrived;
-	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	listen_keep_spare();
 	return 0;
 }
 
@@ -478,9 +464,6 @@ void control_done(int64_t deadline)
 	(void)close(listener.fd);
 	listener.fd = -1;
 	(void)unlink(socket_path);
-	if (spare >= 0)
-		(void)close(spare);
-	spare = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
 		control_close(clients[i].id);
 	while (any_client() && loop_time() < deadline)

@@ -65,7 +65,9 @@ int listen_inet(const char *address, uint16_t port, int type, int backlog, bool 
 
 static int set_rights(const char *path, const struct listen_rights *rights)
 {
-	if (lchown(path, rights->uid, rights->gid) < 0)
+	bool has_owner = rights->uid != (uid_t)-1 || rights->gid != (gid_t)-1;
+
+	if (has_owner && lchown(path, rights->uid, rights->gid) < 0)
 		return -errno;
 	return chmod(path, rights->mode) < 0 ? -errno : 0;
 }
@@ -78,17 +80,32 @@ static bool somebody_listens(const union net_address *address, int length, int t
 	return connect(fd, &address->any, (socklen_t)length) == 0 || errno != ECONNREFUSED;
 }
 
-/* What an earlier run left behind. Anything but a socket stays: it is not ours. */
+/* What an earlier run left behind. Anything but a socket stays: it is not ours. 1 when
+ * there is nothing any more. */
 static int remove_stale(const union net_address *address, int length, int type)
 {
 	const char *path = address->local.sun_path;
 	struct stat st;
 
 	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 1 : -errno;
 	if (!S_ISSOCK(st.st_mode) || somebody_listens(address, length, type))
 		return -EADDRINUSE;
-	return unlink(path) < 0 ? -errno : 0;
+	return unlink(path) < 0 ? -errno : 1;
+}
+
+static int bind_to(int fd, const union net_address *address, int length)
+{
+	return bind(fd, &address->any, (socklen_t)length) < 0 ? -errno : 0;
+}
+
+int listen_remove_stale(const char *path, int type)
+{
+	union net_address address;
+	int length = net_parse_unix(path, &address);
+	int r = length < 0 ? length : remove_stale(&address, length, type);
+
+	return r < 0 ? r : 0;
 }
 
 int listen_unix(const char *path, int type, int backlog, const struct listen_rights *rights)
@@ -104,10 +121,11 @@ int listen_unix(const char *path, int type, int backlog, const struct listen_rig
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (is_file)
+	r = bind_to(fd, &address, length);
+	if (r == -EADDRINUSE && is_file)
 		r = remove_stale(&address, length, type);
-	if (r == 0 && bind(fd, &address.any, (socklen_t)length) < 0)
-		r = -errno;
+	if (r > 0)
+		r = bind_to(fd, &address, length);
 	if (r == 0)
 		r = is_file ? set_rights(path, rights) : 0;
 	else
@@ -169,6 +187,31 @@ int listen_accept(int fd, char ret_address[NET_ADDRESS_SIZE], uint16_t *ret_port
 		return -errno;
 	describe_peer(&peer, ret_address, ret_port);
 	return connection;
+}
+
+static int spare = -1; /* ours for good */
+
+bool listen_lacks_room(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+void listen_keep_spare(void)
+{
+	if (spare < 0)
+		spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void listen_turn_away(int fd)
+{
+	if (spare < 0)
+		return;
+	(void)close(spare);
+	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	if (connection >= 0)
+		(void)close(connection);
+	spare = -1;
+	listen_keep_spare();
 }
 
 int listen_adopt(int fd)
