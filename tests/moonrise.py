@@ -32,6 +32,19 @@ BINARY = os.path.abspath(os.environ.get("MOONRISE", ROOT + "/build/moonrise"))
 DEADLINE = 120  # seconds; generous, since only a failure waits that long
 IS_ROOT = os.geteuid() == 0
 
+# /dev is the machine's own, and root may write there.
+KEEP_DEV = "mount -o rbind,ro /dev /dev" if IS_ROOT else ""
+
+# For `inside`: a /dev to write to, for those who want to log to /dev/log.
+PRIVATE_DEV = """
+    mkdir /run/dev
+    for name in null zero full; do
+      touch /run/dev/$name
+      mount --bind /dev/$name /run/dev/$name
+    done
+    mount --rbind /run/dev /dev
+"""
+
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 
 
@@ -129,7 +142,7 @@ class Container:
             self.write(name, text)
         if script is not None:
             argv = [*options, self.write("boot.lua", script), *args]
-        setup = f"mount -t tmpfs tmpfs /run\n{inside}\nexec \"$@\""
+        setup = f"mount -t tmpfs tmpfs /run\n{KEEP_DEV}\n{inside}\nexec \"$@\""
         command = [*_unshare(), "sh", "-ec", setup, "sh", *(["setsid", "-c"] if tty else []), program, *argv]
         self._start(command, environment({"MOONRISE_RUNDIR": self.rundir, **(env or {})}),
                     [stdin, stdout, stderr], tty)
