@@ -115,6 +115,14 @@ static int l_open_append(lua_State *L)
 	return open_with(L, file_open_append);
 }
 
+/* lock(fd, shared) -> true; EAGAIN while somebody else holds it */
+static int l_lock(lua_State *L)
+{
+	int fd = bind_check_fd(L, 1)->source.fd;
+
+	return answer(L, file_lock(fd, lua_toboolean(L, 2)), "lock");
+}
+
 /* watcher() -> fd, which gives struct inotify_event */
 static int l_watcher(lua_State *L)
 {
@@ -243,7 +251,7 @@ static void set_integer(lua_State *L, const char *key, lua_Integer value)
 	lua_setfield(L, -2, key);
 }
 
-/* stat(path, follow) -> { type, mode, size, uid, gid, mtime } */
+/* stat(path, follow) -> { type, mode, size, uid, gid, mtime, inode } */
 static int l_stat(lua_State *L)
 {
 	const char *path = check_path(L, 1);
@@ -252,7 +260,7 @@ static int l_stat(lua_State *L)
 
 	if (r < 0)
 		return bind_fail(L, r, path);
-	lua_createtable(L, 0, 6);
+	lua_createtable(L, 0, 7);
 	lua_pushstring(L, type_name(st.st_mode));
 	lua_setfield(L, -2, "type");
 	lua_pushnumber(L, (lua_Number)st.st_mtim.tv_sec + (lua_Number)st.st_mtim.tv_nsec / 1e9);
@@ -261,6 +269,7 @@ static int l_stat(lua_State *L)
 	set_integer(L, "size", st.st_size);
 	set_integer(L, "uid", st.st_uid);
 	set_integer(L, "gid", st.st_gid);
+	set_integer(L, "inode", (lua_Integer)st.st_ino);
 	return 1;
 }
 
@@ -357,13 +366,28 @@ static int l_fenced(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{ "append", l_append },   { "can_write", l_can_write }, { "chmod", l_chmod },
-	{ "chown", l_chown },     { "fence", l_fence },         { "fenced", l_fenced },
-	{ "link", l_link },       { "list", l_list },           { "mkdir", l_mkdir },
-	{ "move", l_move },       { "open_read", l_open_read }, { "open_append", l_open_append },
-	{ "read", l_read },       { "remove", l_remove },       { "space", l_space },
-	{ "stat", l_stat },       { "watch", l_watch },         { "watcher", l_watcher },
-	{ "unwatch", l_unwatch }, { "write", l_write },         { NULL, NULL },
+	{ "append", l_append },
+	{ "can_write", l_can_write },
+	{ "chmod", l_chmod },
+	{ "chown", l_chown },
+	{ "fence", l_fence },
+	{ "fenced", l_fenced },
+	{ "link", l_link },
+	{ "list", l_list },
+	{ "lock", l_lock },
+	{ "mkdir", l_mkdir },
+	{ "move", l_move },
+	{ "open_read", l_open_read },
+	{ "open_append", l_open_append },
+	{ "read", l_read },
+	{ "remove", l_remove },
+	{ "space", l_space },
+	{ "stat", l_stat },
+	{ "watch", l_watch },
+	{ "watcher", l_watcher },
+	{ "unwatch", l_unwatch },
+	{ "write", l_write },
+	{ NULL, NULL },
 };
 
 int bind_open_file(lua_State *L)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -352,6 +353,11 @@ int file_open_append(const char *path)
 	int r = walk_to(path, WALK_FOLLOW, &place);
 
 	return r < 0 ? r : open_regular(&place, O_WRONLY | O_APPEND | O_CREAT, 0666);
+}
+
+int file_lock(int fd, bool shared)
+{
+	return flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0 ? -errno : 0;
 }
 
 int file_watcher(void)

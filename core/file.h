@@ -33,6 +33,10 @@ int file_open(const char *path);
 int file_open_append(const char *path);
 int file_open_folder(const char *path);
 
+/* The lock of flock(2), which is held as long as the descriptor is open; -EAGAIN
+ * while somebody else has it. */
+int file_lock(int fd, bool shared);
+
 /* An inotify descriptor; have it tell what happens in a folder, by the number
  * returned, or -errno; and not any more. */
 int file_watcher(void);

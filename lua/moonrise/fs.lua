@@ -182,6 +182,37 @@ function M.line(path, line, options)
   return changed ~= nil
 end
 
+local MAX_SAID = 8
+
+local function say_changes(path, names)
+  local more = #names > MAX_SAID and (", and %d more"):format(#names - MAX_SAID) or ""
+  return ("edit %s: %s%s"):format(path, table.concat(names, ", ", 1, math.min(#names, MAX_SAID)), more)
+end
+
+--- Change values in a configuration file (see moonrise.format). The names that
+-- changed are logged, and nothing is written when there are none.
+-- @string path
+-- @param changes { NAME = value, SECTION = { NAME = value } }, or a function that is
+--   called with the document
+-- @param[opt] options the name of the format, if the file's own does not tell it; or a
+--   table of format, mode, owner, group
+-- @treturn boolean whether the file was changed
+function M.edit(path, changes, options)
+  if type(options) == "string" then options = { format = options } end
+  options = file.options("fs.edit", options, { format = "string" })
+  if type(changes) ~= "table" and type(changes) ~= "function" then
+    fault.raise(STATUS.script, "fs.edit takes a table of changes or a function, not %s", strict.describe(changes))
+  end
+  local text = M.read(file.path(path, "fs.edit"))
+  local doc = require("moonrise.format").edit(path, text, changes, options.format)
+  local new = tostring(doc)
+  if new == text then return false end
+  local what = say_changes(path, doc:changes())
+  write(what, path, new, options)
+  if sys_host.mode == "boot" then require("sys.log").line("info", what) end
+  return true
+end
+
 --- Fill a template in (see moonrise.template) and write the result.
 -- @string from the template
 -- @string to
@@ -309,6 +340,14 @@ end
 function M.chmod(path, mode)
   apply("change the mode of " .. file.path(path, "fs.chmod"), path, file.mode(mode, "the mode of fs.chmod"))
 end
+
+-- Waiting -------------------------------------------------------------------------
+
+--- Be told when a file, or what is in a folder, changes. See moonrise.changes.
+function M.watch(path, f) return require("moonrise.changes").watch(file.path(path, "fs.watch"), f) end
+
+--- Wait until a file is ours alone. See moonrise.lock.
+function M.lock(path, options) return require("moonrise.lock").take(file.path(path, "fs.lock"), options) end
 
 --- Prepare a volume. See moonrise.volume.
 function M.volume(path, options) return require("moonrise.volume").open(path, options) end

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 """moonrise.fs in a boot script: each word, and what it says when the world refuses."""
+import fcntl
 import os
+import shutil
+import signal
+import subprocess
+import tempfile
 
 import moonrise
 from moonrise import eventually, needs_root
@@ -276,3 +281,131 @@ assert(data:once("step", function() fs.write("e", "") end))
     ]
     assert sorted(os.listdir(tmp_path)) == ["boot.lua", "conf.in", "volume"]
     assert (tmp_path / "conf.in").read_text() == "Listen {{PORT}}\n"
+
+
+def test_edit(boot):
+    text = "[PHP]\n; how much\nmemory_limit = 128M ; enough\nengine = On\n"
+    c = boot(PRELUDE + """
+        fs.chmod("php.ini", "0640")
+        local inode = fs.stat("php.ini").inode
+        assert(not fs.edit("php.ini", { PHP = { engine = "On" } }, "php") and fs.stat("php.ini").inode == inode)
+        assert(fs.edit("php.ini", { PHP = { memory_limit = "1G", engine = "On", new = 1 } }, "php"))
+        assert(fs.stat("php.ini").mode == "0640")
+        assert(fs.edit("settings.json", function(doc) doc:add("list", "b") end, { mode = "0600" }))
+        assert(fs.stat("settings.json").mode == "0600")
+        refused(fs.edit, "none.ini", {})
+        refused(fs.edit, "motd", {})
+        refused(fs.edit, "motd", {}, "jsn")
+        refused(fs.edit, "motd", { A = " x" }, "keyvalue")
+        refused(fs.edit, "motd", {}, "json")
+        refused(fs.edit, "motd", 1)
+        fs.edit("motd", function() error("mine") end, "keyvalue")
+    """, files={"php.ini": text, "settings.json": '{"list": ["a"]}\n', "motd": "# hello\nA = b\n"})
+    assert c.wait() == 70
+    assert c.read("php.ini") == text.replace("128M", "1G") + "new = 1\n"
+    assert c.read("settings.json") == '{"list": ["a","b"]}\n'
+    assert c.read("motd") == "# hello\nA = b\n"
+    for line in [
+        "edit php.ini: PHP memory_limit, PHP new",
+        "edit settings.json: list",
+        "cannot read none.ini: No such file or directory",
+        "what format motd has can't be told from its name; `format` is one of apache, ini, json,",
+        "there is no format 'jsn'; did you mean 'json'?",
+        "cannot edit motd: 'A': keyvalue can't hold this name or value",
+        "cannot edit motd: line 1: this is no value",
+        "fs.edit takes a table of changes or a function, not an integer",
+        "mine",
+    ]:
+        assert line in c.err
+
+
+def test_edit_five_megabytes(boot):
+    entry = "dn: cn=entry%d,cn=config\nobjectClass: top\ncn: entry%d\nnsslapd-port: 389\n" + "x: %s\n" % ("y" * 60) * 8
+    text = "\n".join(entry % (n, n) for n in range(9000))
+    assert len(text) > 5 << 20
+    c = boot("""
+        local init, fs = require "moonrise", require "moonrise.fs"
+        fs.edit("dse.ldif", { ["cn=entry5000,cn=config"] = { ["nsslapd-port"] = 1389 } })
+        init.exit(0)
+    """, files={"dse.ldif": text})
+    assert c.wait() == 0
+    assert c.read("dse.ldif") == text.replace("cn: entry5000\nnsslapd-port: 389", "cn: entry5000\nnsslapd-port: 1389")
+
+
+def test_watch(boot):
+    c = boot("""
+        local init, fs = require "moonrise", require "moonrise.fs"
+        local calls = 0
+        fs.write("file", "one")
+        local watch = fs.watch("file", function(path)
+          calls = calls + 1
+          print(path, fs.exists(path) and fs.read(path) or "gone")
+          if calls == 1 then error("the first time") end
+        end)
+        local folder <close> = fs.watch("folder")
+        assert(not folder:wait("10ms"))
+        init.on("USR1", function() watch:stop() fs.mkdir("folder") print("stopped") end)
+        fs.write("started", "")
+        assert(folder:wait())
+        print("folder")
+    """)
+    eventually(lambda: os.path.exists(c.path("started")))
+    c.write("file", "two\n")
+    c.says("file\ttwo")
+    c.says("boot.lua:7: the first time")
+    os.rename(c.write("new", "three\n"), c.path("file"))
+    c.says("file\tthree")
+    os.unlink(c.path("file"))
+    c.says("file\tgone")
+    c.signal(signal.SIGUSR1)
+    c.says("stopped")
+    c.says("folder")
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert c.stop() == 0
+
+
+def test_lock(boot):
+    c = boot("""
+        local init, fs = require "moonrise", require "moonrise.fs"
+        do
+          local lock <close> = fs.lock("lock", { timeout = 5 })
+          print(pcall(fs.lock, "lock", { timeout = "20ms" }))
+        end
+        local shared = fs.lock("lock", { shared = true, timeout = 0 })
+        local too = fs.lock("lock", { shared = true, timeout = 0 })
+        shared, too = shared:release(), too:release()
+        fs.lock("lock")
+        collectgarbage()
+        fs.write("held", "")
+        print(pcall(fs.lock, "none/lock"))
+        print(pcall(fs.lock, "lock", { timeuot = 1 }))
+        fs.lock("other")
+        print("got it")
+    """)
+    eventually(lambda: os.path.exists(c.path("held")))
+    held = subprocess.run(["flock", "-n", c.path("lock"), "true"], check=False)
+    assert held.returncode == 1
+    c.says("got it")
+    assert "cannot lock lock: somebody else holds it" in c.err
+    assert "cannot lock none/lock: No such file or directory" in c.err
+    assert "unknown option 'timeuot' of fs.lock; did you mean 'timeout'?" in c.err
+    assert c.stop() == 0
+
+
+def test_lock_waits_for_another_process(boot):
+    folder = tempfile.mkdtemp(prefix="moonrise-")
+    try:
+        with open(folder + "/lock", "w", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            c = boot(f"""
+                local fs = require "moonrise.fs"
+                fs.write("started", "")
+                fs.lock("{folder}/lock")
+                print("got it")
+            """)
+            eventually(lambda: os.path.exists(c.path("started")))
+            assert "got it" not in c.err
+        c.says("got it")
+        assert c.stop() == 0
+    finally:
+        shutil.rmtree(folder)

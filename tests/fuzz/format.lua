@@ -77,6 +77,7 @@ local function check_new(format, style, text, path, value)
 end
 
 local function check(format, style, depth, text)
+  if style == "shell" and text:find("[`(]") then return end -- commands in commands are not understood
   local doc, why = try(format.parse, text, style)
   if not doc then
     local line = tonumber(why:match("^line (%d+): ."))

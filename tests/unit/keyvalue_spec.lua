@@ -25,6 +25,8 @@ EMPTY=
 if [ -f /etc/default/y ]; then . /etc/default/y; fi
 TIME=$(date "+%Y it's")
 BOTH=1 command
+echo "x
+NOT=1" # it's
 ]]
 
 local POSTGRESQL = [[
@@ -114,6 +116,7 @@ describe("shell", function()
     changed("'it'\"'\"'s\ntwo lines'", "'$x\n'", { NOTE = "$x\n" })
     changed("'it'\"'\"'s\ntwo lines'", '"it\'s"', { NOTE = "it's" })
     changed("EMPTY=\n", "EMPTY=\nNEW=1\n", { NEW = 1 })
+    changed("EMPTY=\n", "EMPTY=\nNOT=1\n", { NOT = 1 })
     assert.equal("export A=1\nexport B=\"~/x\"\n", keyvalue.edit("export A=1\n", { B = "~/x" }, "shell"))
   end)
 

@@ -117,6 +117,12 @@ local function path_of(...)
   return path
 end
 
+-- Take note of a change, for `changes`.
+local function note(doc, path, has_changed)
+  if has_changed then doc.changed[#doc.changed + 1] = table.concat(path, " ") end
+  return has_changed
+end
+
 local function values_of(items)
   local values = {}
   for i, item in ipairs(items) do values[i] = item.value end
@@ -410,9 +416,9 @@ function apply(doc, path, value)
   elseif #path == 0 then
     refuse("the changes are %s; they are a table of values by name", require("moonrise.strict").describe(value))
   elseif value == false then
-    return remove(doc, path)
+    return note(doc, path, remove(doc, path))
   end
-  return set_values(doc, path, list_of(is_plain(value) and value or { value }, path))
+  return note(doc, path, set_values(doc, path, list_of(is_plain(value) and value or { value }, path)))
 end
 
 local function path_and_value(...)
@@ -443,7 +449,7 @@ function Document:add(...)
   value = text_of(value, path)
   if has(values_at(self, path), value) then return false end
   add_value(self, need_section(self, path, #path - 1), value, path)
-  return true
+  return note(self, path, true)
 end
 
 --- Take out one of the values of a name.
@@ -454,13 +460,20 @@ function Document:drop(...)
   local items, owners = values_at(self, path)
   local at = has(items, text_of(value, path))
   if at then take_out(self, owners[at], items[at]) end
-  return at ~= nil
+  return note(self, path, at ~= nil)
 end
 
 --- Take out a name with all its values, or a section.
 -- @param ... names
 -- @treturn boolean whether there was something
-function Document:remove(...) return remove(self, path_of(...)) end
+function Document:remove(...)
+  local path = path_of(...)
+  return note(self, path, remove(self, path))
+end
+
+--- What was changed: the names that lead to it, with spaces between them.
+-- @treturn {string,...}
+function Document:changes() return self.changed end
 
 local function collect(section, parts)
   if not section.items then
@@ -498,7 +511,8 @@ local function parse(text, format)
   end
   local items = guard(format.parse or format.read, text, 1)
   local root = { head = "", items = items, tail = "", is_section = true }
-  return setmetatable({ format = format, root = root, ending = text:match("\r?\n") or "\n" }, Document)
+  local ending = text:match("\r?\n") or "\n"
+  return setmetatable({ format = format, root = root, ending = ending, changed = {} }, Document)
 end
 
 local function edit(text, changes, format)

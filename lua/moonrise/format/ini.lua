@@ -77,7 +77,7 @@ local plain = {
   comments = COMMENTS,
   head = head,
   value = value,
-  other = function(content) return content:find("^!") end, -- !include of my.cnf
+  other = function(content) return content:find("^!") ~= nil end, -- !include of my.cnf
   wrong = "neither [section] nor 'name = value'",
 }
 
@@ -180,13 +180,14 @@ local function krb5_section(name, parent, ending)
   return indent .. name .. " = {" .. ending, indent .. "}" .. ending
 end
 
+local KRB5_WORDS = { include = true, includedir = true, module = true }
+
 local krb5 = {
   comments = COMMENTS,
   head = head,
   value = krb5_value,
   group = group,
-  other = function(content) return content:find("^include[ \t]") or content:find("^includedir[ \t]") or
-    content:find("^module[ \t]") end,
+  other = function(content) return KRB5_WORDS[content:match("^(%a*)[ \t]") or ""] end,
   wrong = "neither [section], 'name = value', 'name = {' nor }",
 }
 

@@ -23,6 +23,12 @@ local UNIT = "  "
 local Document = { __name = "document" }
 Document.__index = Document
 
+-- Take note of a change, for `changes`.
+local function note(doc, path, has_changed)
+  if has_changed then doc.changed[#doc.changed + 1] = table.concat(path, " ") end
+  return has_changed
+end
+
 local function path_of(...)
   local path = table.pack(...)
   for i = 1, path.n do
@@ -172,9 +178,9 @@ local function remove(doc, path)
 end
 
 local function apply(doc, path, value)
-  if value == M.absent then return remove(doc, path) end
+  if value == M.absent then return note(doc, path, remove(doc, path)) end
   local node = node_at(doc, path, #path)
-  if not is_object(value) or not node or node.open ~= "{" then return put(doc, path, value) end
+  if not is_object(value) or not node or node.open ~= "{" then return note(doc, path, put(doc, path, value)) end
   local changed, depth = false, #path + 1
   for _, name in ipairs(text.names_of(value, path)) do
     path[depth] = name
@@ -205,9 +211,12 @@ end
 function Document:add(...)
   local path, value = path_and_value(...)
   local node, indent, at = find(self, path, value)
-  if not node then return put(self, path, M.list { value }) end
-  if not at then append(self, node, indent, nil, value, path) end
-  return at == nil
+  if not node then
+    put(self, path, M.list { value })
+  elseif not at then
+    append(self, node, indent, nil, value, path)
+  end
+  return note(self, path, at == nil)
 end
 
 --- Take a value out of a list.
@@ -217,12 +226,18 @@ function Document:drop(...)
   local path, value = path_and_value(...)
   local node, _, at = find(self, path, value)
   if at then take_out(node, at) end
-  return at ~= nil
+  return note(self, path, at ~= nil)
 end
 
 --- Take out a name, or what a number in a list stands for.
 -- @treturn boolean whether there was something
-function Document:remove(...) return remove(self, path_of(...)) end
+function Document:remove(...)
+  local path = path_of(...)
+  return note(self, path, remove(self, path))
+end
+
+--- What was changed: the names that lead to it, with spaces between them.
+function Document:changes() return self.changed end
 
 --- The text.
 function Document:__tostring()
@@ -248,7 +263,7 @@ function M.parse(source)
   local first = root.members and root.members[1]
   local unit = UNIT
   if first then unit = indent_of(first) end
-  return setmetatable({ root = root, before = before, after = after, unit = unit }, Document)
+  return setmetatable({ root = root, before = before, after = after, unit = unit, changed = {} }, Document)
 end
 
 --- Change values in a text, and nothing else.

@@ -110,6 +110,29 @@ local function shell_value(text, at, line_number)
   return name, table.concat(parts), from, to - 1, following
 end
 
+-- Any other command: where the line behind it begins, which is not in its quotes. What
+-- a command in a command has for quotes is not looked at.
+local function shell_command(_, text, at, line_number)
+  local _, _, next_line = lines.line(text, at)
+  local from = at
+  while true do
+    local found = text:find("['\"\\#`\n$]", from)
+    local char = found and text:sub(found, found)
+    if not found then return #text + 1 end
+    from = found + 1
+    if char == "\n" then return from end
+    if char == "#" and (found == at or text:find("^[%s;&|]", found - 1)) then
+      return select(3, lines.line(text, found))
+    elseif char == "`" or char == "$" and text:byte(from) == 40 then
+      return next_line
+    elseif PARTS[char] then
+      local part, after = PARTS[char](text, found, line_number)
+      if not part then return next_line end
+      from = after
+    end
+  end
+end
+
 local function shell_show(new, shown)
   local quote = shown and shown:match("^['\"]")
   if not quote and not new:find("[^%w_./:@%%+,=-]") then return new end
@@ -125,7 +148,7 @@ end
 local shell = {
   comments = "#",
   value = shell_value,
-  other = function() return true end,
+  other = shell_command,
 }
 
 -- PostgreSQL ------------------------------------------------------------------------

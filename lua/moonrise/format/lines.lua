@@ -5,7 +5,7 @@
 --           `from` to `to`; the line that is behind it begins at `next`
 --   head(content, line) -> name   "[section]", in a format that has such
 --   group(text, at) -> name, next   "name = {", likewise
---   other(content) -> true   a line that is kept, and no more is known of it
+--   other(content, text, at, line) -> true or next   a line that is kept, and no more is known of it
 -- Empty lines, and those that begin with one of `comments`, are kept, too. All else
 -- is refused.
 -- @module moonrise.format.lines
@@ -43,9 +43,14 @@ function Reader:add(item)
   items[#items + 1] = item
 end
 
-function Reader:step(to)
+function Reader:pass(to)
   self.line = self.line + count_lines(self.text:sub(self.at, to - 1))
-  self.at, self.kept = to, to
+  self.at = to
+end
+
+function Reader:step(to)
+  self:pass(to)
+  self.kept = to
 end
 
 function Reader:open(name, to)
@@ -115,10 +120,11 @@ function Reader:read_line()
   if head then
     self:open_top(head, following)
   elseif content == "" or style.comments:find(content:sub(1, 1), 1, true) then
-    self.at, self.line = following, self.line + 1
+    self:pass(following)
   elseif not self:read_group(content, following) and not self:read_value() then
-    if not style.other(content) then fail(self.line, style.wrong) end
-    self.at, self.line = following, self.line + 1
+    local other = style.other(content, self.text, self.at, self.line)
+    if not other then fail(self.line, style.wrong) end
+    self:pass(other ~= true and other or following)
   end
 end
 
