@@ -268,7 +268,7 @@ static const struct word words[] = {
 	  .help = "the settings that the script reads",
 	  .run = run_settings },
 	{ .name = "volume",
-	  .arguments = "split|diff ...",
+	  .arguments = "split|status|diff ...",
 	  .help = "the volume's part of an image, or of a container",
 	  .run = volume_run },
 	{ .name = "help", .arguments = "", .help = "this text", .run = run_help },

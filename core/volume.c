@@ -7,8 +7,9 @@
 #include "listing.h"
 #include "log.h"
 #include "option.h"
-#include "record.h"
+#include "say.h"
 #include "split.h"
+#include "standing.h"
 #include "util.h"
 
 #include <errno.h>
@@ -117,26 +118,6 @@ static int run_split(const struct options *options, const struct image *image)
 
 /* ---- diff */
 
-/* A name as part of a line: control characters and backslashes are escaped. */
-static void print_path(const char *path)
-{
-	for (; *path; path++) {
-		unsigned char c = (unsigned char)*path;
-
-		if (c < ' ' || c == 0x7f || c == '\\')
-			printf("\\%03o", c);
-		else
-			putchar(c);
-	}
-}
-
-static void print_json(const char *text)
-{
-	static char quoted[6 * PATH_MAX];
-
-	printf("\"%.*s\"", (int)(record_put_json(quoted, text, strlen(text)) - quoted), quoted);
-}
-
 static const char *const kinds[] = {
 	[DIFF_CREATED] = "created",
 	[DIFF_CHANGED] = "changed",
@@ -159,7 +140,7 @@ static int print_line(void *context, enum diff_kind kind, unsigned int what,
 
 	++*count;
 	printf("%s /", kinds[kind]);
-	print_path(entry->path);
+	say_text(entry->path);
 	fputs(entry->type == 'd' ? "/" : "", stdout);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (what & parts[i].bit) {
@@ -180,7 +161,7 @@ static int print_object(void *context, enum diff_kind kind, unsigned int what,
 
 	snprintf(path, sizeof(path), "/%s", entry->path);
 	printf("%s\n  {\"change\": \"%s\", \"path\": ", (*count)++ ? "," : "[", kinds[kind]);
-	print_json(path);
+	say_json(path);
 	printf(", \"type\": \"%c\", \"what\": [", entry->type);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (what & parts[i].bit) {
@@ -231,6 +212,54 @@ static int run_diff(const struct options *options, const struct image *image)
 	if (diff.closed)
 		log_warning("folders that could not be looked into: %u", diff.closed);
 	return options->fail && count > 0;
+}
+
+/* ---- status */
+
+static int print_standing(const struct options *options, const struct standing *standing,
+			  int number)
+{
+	int r;
+
+	if (options->json) {
+		fputs(number ? ",\n  " : "[\n  ", stdout);
+		r = standing_print_json(standing);
+	} else {
+		r = standing_print(standing);
+	}
+	if (r < 0)
+		return fail("look at", standing->path, "", r);
+	return standing_is_damaged(standing) ? EX_IOERR : 0;
+}
+
+static int explain_status(const char *path, int error)
+{
+	if (error != -ENODATA)
+		return fail("look at", path, "", error);
+	log_error("%s is neither a template nor a volume of moonrise", path);
+	return EX_NOINPUT;
+}
+
+/* Without a path: the template and the volume, as far as they are there. */
+static int run_status(const struct options *options, const struct image *image)
+{
+	const char *usual[] = { image->template.text, image->data.text, NULL };
+	const char *const *path = *options->paths ? (const char *const *)options->paths : usual;
+	struct standing standing;
+	int status = 0, number = 0;
+
+	for (; *path; path++) {
+		int r = standing_look(&standing, *path);
+		int worst = r == 0            ? print_standing(options, &standing, number++)
+			    : *options->paths ? explain_status(*path, r)
+					      : 0;
+
+		status = worst ? worst : status;
+		standing_done(&standing);
+	}
+	if (number && options->json)
+		puts("\n]");
+	return number || *options->paths ? status : explain_status(usual[1], -ENODATA);
 }
 
 /* ---- options */
@@ -316,6 +345,11 @@ static const struct option_row diff_rows[] = {
 	{ 'h', "help", NULL, "this text", .set = show_help },
 };
 
+static const struct option_row status_rows[] = {
+	{ 0, "json", NULL, "as JSON", FLAG(json) },
+	{ 'h', "help", NULL, "this text", .set = show_help },
+};
+
 static const struct verb verbs[] = {
 	{ "split",
 	  "[--list FILE] [OPTIONS] [PATH...]",
@@ -323,6 +357,11 @@ static const struct verb verbs[] = {
 	  "volume. A PATH may be a pattern. One that ends in / is made when there is none.",
 	  run_split,
 	  { "moonrise volume split", split_rows, ARRAY_SIZE(split_rows), usage_error, NULL } },
+	{ "status",
+	  "[--json] [PATH...]",
+	  "What is in a template, and how a volume stands (default: /data-template and /data).",
+	  run_status,
+	  { "moonrise volume status", status_rows, ARRAY_SIZE(status_rows), usage_error, NULL } },
 	{ "diff",
 	  "[OPTIONS]",
 	  "List what was created, changed or deleted in a container, outside of its volumes.",
@@ -390,7 +429,7 @@ static int refuse_verb(const char *name)
 	if (meant)
 		log_error("volume: unknown command '%s'; did you mean '%s'?", name, meant);
 	else
-		log_error("volume: usage: moonrise volume split|diff ...");
+		log_error("volume: usage: moonrise volume split|status|diff ...");
 	return EX_USAGE;
 }
 

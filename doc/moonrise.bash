@@ -15,6 +15,7 @@ _moonrise_words() {
 _moonrise_volume() {
 	case $1 in
 	diff) echo --fail --ignore --json --template --data --root --help ;;
+	status) echo --json --help ;;
 	split) echo --list --template --data --root --id --all --help ;;
 	esac
 }
@@ -34,7 +35,7 @@ _moonrise_arguments() {
 	env1) echo --json -0 ;;
 	settings*) echo --json --markdown ;;
 	shutdown1) echo --status ;;
-	volume1) echo split diff ;;
+	volume1) echo split status diff ;;
 	volume*) _moonrise_volume "${COMP_WORDS[2]}" ;;
 	esac
 }

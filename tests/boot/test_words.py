@@ -313,7 +313,7 @@ def test_wrong_arguments(argv, message):
     (["check", ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
     ([ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
     (["repl", ""], ""),
-    (["volume", ""], "diff split"),
+    (["volume", ""], "diff split status"),
     (["volume", "split", "--t"], "--template"),
     (["volume", "split", ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
 ])
