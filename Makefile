@@ -211,6 +211,7 @@ demo:
 bench: all
 	tests/bench/run
 	tests/bench/services
+	tests/bench/logs
 
 # ---- what has to be installed; those of BUILD are enough for `make`
 

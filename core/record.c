@@ -20,10 +20,29 @@ enum record_format record_format_from(const char *word)
 	return RECORD_PREFIX;
 }
 
+/* What memcpy of musl takes to begin is long for lines and names. Copies of a known
+ * size are made in place; of two that do for all the second overlaps the first. */
 static char *put(char *dst, const char *text, size_t len)
 {
-	memcpy(dst, text, len);
-	return dst + len;
+	char *end = dst + len;
+	const char *text_end = text + len;
+	if (len > 512) {
+		memcpy(dst, text, len);
+	} else if (len >= 16) {
+		for (; end - dst > 16; dst += 16, text += 16)
+			memcpy(dst, text, 16);
+		memcpy(end - 16, text_end - 16, 16);
+	} else if (len >= 8) {
+		memcpy(dst, text, 8);
+		memcpy(end - 8, text_end - 8, 8);
+	} else if (len >= 4) {
+		memcpy(dst, text, 4);
+		memcpy(end - 4, text_end - 4, 4);
+	} else {
+		for (; dst < end; dst++, text++)
+			*dst = *text;
+	}
+	return end;
 }
 
 static char *put_string(char *dst, const char *text)

@@ -136,6 +136,20 @@ static void plain_bytes(void)
 	expect(bytes, sizeof(bytes));
 }
 
+/* Each length is copied by other means. */
+static void all_lengths(void)
+{
+	static char lines[600 * 601];
+	size_t length = 0;
+	for (size_t n = 0; n < 600; n++) {
+		for (size_t i = 0; i < n; i++)
+			lines[length++] = (char)('a' + (n + i) % 26);
+		lines[length++] = '\n';
+	}
+	pass(lines, length);
+	expect(lines, length);
+}
+
 static void long_lines(void)
 {
 	static char line[SPEAKER_LINE_MAX * 2 + 11];
@@ -409,6 +423,7 @@ static void flush_late(void)
 
 CASE(prefix, "prefix")
 CASE(plain_bytes, "plain")
+CASE(all_lengths, "plain")
 CASE(long_lines, "plain")
 CASE(long_utf8, "plain")
 CASE(json, "json")
@@ -436,8 +451,9 @@ int main(void)
 		cmocka_unit_test(test_tail),          cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_flush),         cmocka_unit_test(test_flush_deadline),
 		cmocka_unit_test(test_levels),        cmocka_unit_test(test_levels_json),
-		cmocka_unit_test(test_levels_long),   cmocka_unit_test(test_levels_hidden),
-		cmocka_unit_test(test_flush_slowly),  cmocka_unit_test(test_flush_late),
+		cmocka_unit_test(test_all_lengths),   cmocka_unit_test(test_levels_long),
+		cmocka_unit_test(test_levels_hidden), cmocka_unit_test(test_flush_slowly),
+		cmocka_unit_test(test_flush_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
