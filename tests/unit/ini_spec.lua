@@ -140,8 +140,10 @@ describe("ini", function()
         message(ini.edit, "", { a = { [name] = "x" } }))
     end
     assert.equal("'a]': ini can't hold this name", message(ini.edit, "", { ["a]"] = { b = "x" } }))
-    assert.equal("'a' 'b': the line that follows would become part of this",
+    assert.equal("'a' 'b': the line behind it would become part of the one before",
       message(ini.edit, "[a]\nb\n  c = d\n", { a = { b = "x" } }))
+    assert.equal("'b': the line behind it would become part of the one before",
+      message(ini.edit, "[a]\nx = 1\nb\n  c = d\n", { a = { b = false } }))
     assert.equal("ini has no section 'a' 'b'", message(ini.edit, "", { a = { b = { c = 1 } } }))
   end)
 end)

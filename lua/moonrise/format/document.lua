@@ -227,13 +227,13 @@ local function position(doc, section, item)
   end
 end
 
--- The line that is behind a new one must not become part of it.
+-- What is behind a line, if it is a line that may go on, must not become part of it.
 local function check_next(doc, raw, behind, path)
   local text = behind and (behind.raw or behind.head)
   if not text or not doc.format.goes_on then return end
   local ok, items = pcall(doc.format.read, raw .. text, 1)
   if ok and items[1].raw ~= raw then
-    refuse("%s: the line that follows would become part of this", describe(path))
+    refuse("%s: the line behind it would become part of the one before", describe(path))
   end
 end
 
@@ -324,6 +324,8 @@ end
 
 local function take_out(doc, section, item)
   local at = position(doc, section, item)
+  local before = section.items[at - 1]
+  if before and before.value ~= nil then check_next(doc, before.raw, section.items[at + 1], { item.name }) end
   table.remove(section.items, at)
   if item.is_section and doc.format.remains then doc.format.remains(item, section.items, at) end
   section.index = nil
