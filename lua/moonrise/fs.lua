@@ -213,6 +213,13 @@ function M.edit(path, changes, options)
   return true
 end
 
+-- For templates that include others: no error of its own.
+local function read_included(path)
+  local text, why, errno = sys_file.read(path)
+  if not text and sys_host.mode ~= "boot" and is_missing(errno) then return "" end
+  return text, why and why:match("^.*: (.*)$")
+end
+
 --- Fill a template in (see moonrise.template) and write the result.
 -- @string from the template
 -- @string to
@@ -225,7 +232,7 @@ function M.render(from, to, values, options)
     fault.raise(STATUS.script, "fs.render takes a table of values, not %s", strict.describe(values))
   end
   local attributes = file.options("fs.render", options)
-  local text, why = require("moonrise.template").render(M.read(from), values, from)
+  local text, why = require("moonrise.template").render(M.read(from), values, from, read_included)
   if not text then fault.raise(STATUS.script, "%s", why) end
   local is_same = sys_file.read(to) == text
   if not is_same or options then write(("render %s to %s"):format(from, to), to, text, attributes) end

@@ -15,7 +15,11 @@
 -- where VALUE is a "text", a number, true, false or another name; `elseif` goes on.
 -- False, unset, empty text and an empty list do not hold. `{{# ... }}` is a comment
 -- and `{{"..."}}` the text itself, so `{{"{{"}}` writes two braces. A line with
--- nothing but one condition, loop, end or comment on it leaves no empty line.
+-- nothing but one condition, loop, end, include or comment on it leaves no empty line.
+-- `{{NAME | shell}}` puts a value in as one word for the shell; the others are in
+-- moonrise.escape. `{{escape shell}}` does so with all values that follow in the file,
+-- but for `{{NAME | raw}}`. `{{include "FILE"}}` puts another template in, by its path
+-- from this one's folder.
 -- A name that there is not is an error with the template's file and line.
 --
 -- Two braces, because httpd has `%{X}` and `${X}`, nginx and the shell `$x` and
@@ -75,14 +79,17 @@ function Value:emit(scope, out)
   local value = look_up(self.line, self.path, scope)
   if value == nil then
     fail(self.line, "'%s' is not set; {{if %s}} asks for that", self.path, self.path)
-  elseif type(value) == "table" then
+  elseif type(value) == "table" and self.escape ~= "json" then
     fail(self.line, "'%s' is a list; {{for x in %s}} goes through it", self.path, self.path)
   end
   local kind = type(value)
-  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "table" then
     fail(self.line, "'%s' is a %s, which is no text", self.path, kind)
   end
-  out[#out + 1] = tostring(value)
+  local text, why = value, nil
+  if self.escape then text, why = require("moonrise.escape")[self.escape](value) end
+  if why then fail(self.line, "'%s' %s", self.path, why) end
+  out[#out + 1] = tostring(text)
 end
 
 local function holds(value)
@@ -115,7 +122,15 @@ function For:emit(scope, out)
   end
 end
 
-for _, class in ipairs { Text, Value, If, For } do class.__index = class end
+local Include = {}
+
+-- Where the scope's templates are: those at the outside know.
+local function outermost(scope)
+  while scope.loop do scope = scope.outer end
+  return scope
+end
+
+for _, class in ipairs { Text, Value, If, For, Include } do class.__index = class end
 
 -- Tags --------------------------------------------------------------------------
 --
@@ -168,6 +183,14 @@ local function add_branch(open, line, test)
   table.insert(open.node.branches, { line = line, test = test, body = open.body })
 end
 
+local function check_escape(name, line)
+  local escapes = require "moonrise.escape"
+  if not escapes[name] then
+    fail(line, "there is no escape '%s'%s", name, require("moonrise.nearest").hint(name, escapes))
+  end
+  return name
+end
+
 local TAGS = {}
 
 TAGS["if"] = function(stack, rest, line)
@@ -205,11 +228,30 @@ end
 
 TAGS["#"] = function() end
 
+TAGS["escape"] = function(stack, rest, line) stack[1].escape = check_escape(rest, line) end
+
+TAGS["include"] = function(stack, rest, line)
+  local path = rest:match('^"([^"]+)"$')
+  if not path then fail(line, "'include %s' names no file; it is {{include \"FILE\"}}", rest) end
+  add(stack, Include, line, { path = path })
+end
+
+-- These are names like any other, unless something follows.
+local TAKES_SOMETHING = { escape = true, include = true }
+
 -- The word and what follows it, of a tag that leaves no text of its own.
 local function split_word(tag)
   if tag:sub(1, 1) == "#" then return "#" end
   local word, rest = tag:match("^([%w_.]+)%s*(.*)$")
-  if TAGS[word] then return word, rest end
+  if not TAGS[word] or TAKES_SOMETHING[word] and (rest == "" or rest:find("^|")) then return nil end
+  return word, rest
+end
+
+local function compile_value(stack, tag, line)
+  local path, escape = tag:match("^(" .. PATH .. ")%s*|%s*([%w_]+)$")
+  path = path or tag
+  if not is_path(path) then fail(line, "'{{%s}}' is no name, and none of if, elseif, else, for, end", tag) end
+  add(stack, Value, line, { path = path, escape = escape and check_escape(escape, line) or stack[1].escape })
 end
 
 local function compile_tag(stack, tag, line)
@@ -218,10 +260,8 @@ local function compile_tag(stack, tag, line)
     TAGS[word](stack, rest, line)
   elseif tag:find('^".*"$') then
     add(stack, Text, line, { text = tag:sub(2, -2) })
-  elseif is_path(tag) then
-    add(stack, Value, line, { path = tag })
   else
-    fail(line, "'{{%s}}' is no name, and none of if, elseif, else, for, end", tag)
+    compile_value(stack, tag, line)
   end
 end
 
@@ -274,27 +314,52 @@ local function compile(text)
   return stack[1].body
 end
 
+local MAX_DEPTH = 10 -- of includes in includes
+
+local function folder_of(path) return path:match("^.*/") or "" end
+
+-- The loops of a scope, around another file.
+local function within(inner, scope)
+  if not scope.loop then return inner end
+  return { loop = scope.loop, value = scope.value, outer = within(inner, scope.outer) }
+end
+
+-- An error in an included template has that one's name.
+function Include:emit(scope, out)
+  local from = outermost(scope)
+  local path = self.path:find("^/") and self.path or folder_of(from.name) .. self.path
+  if from.depth == MAX_DEPTH then fail(self.line, "'%s' is included in itself", path) end
+  local text, why
+  if from.read then text, why = from.read(path) end
+  if not text then fail(self.line, "cannot include %s: %s", path, why or "there are no other templates") end
+  local inner = { values = from.values, name = path, read = from.read, depth = from.depth + 1 }
+  local ok, err = pcall(function() emit_all(compile(text), within(inner, scope), out) end)
+  if not ok and type(err) == "table" and err.line then err.name = err.name or path end
+  if not ok then error(err, 0) end
+end
+
 -- Calls f; an error of the template becomes nil, "FILE:LINE: message".
 local function guard(name, f, ...)
   local ok, result = pcall(f, ...)
   if ok then return result end
   if type(result) ~= "table" or not result.line then error(result, 0) end
-  return nil, ("%s:%d: %s"):format(name, result.line, result.message)
+  return nil, ("%s:%d: %s"):format(result.name or name, result.line, result.message)
 end
 
-local function render(text, values)
+local function render(text, values, name, read)
   local out = {}
-  emit_all(compile(text), { values = values }, out)
+  emit_all(compile(text), { values = values, name = name, read = read, depth = 0 }, out)
   return table.concat(out)
 end
 
 --- Fill a template in.
 -- @string text the template
 -- @tparam table values by name: texts, numbers, booleans, secrets, lists, tables of these
--- @string name of the template, for messages
+-- @string name of the template, for messages; its path, when it includes others
+-- @func[opt] read path -> text of another template, or nil and why not
 -- @treturn[1] string the result
 -- @treturn[2] nil
 -- @treturn[2] string "NAME:LINE: what is wrong"
-function M.render(text, values, name) return guard(name, render, text, values) end
+function M.render(text, values, name, read) return guard(name, render, text, values, name, read) end
 
 return M

@@ -102,6 +102,82 @@ describe("template lines", function()
   end)
 end)
 
+describe("template escapes", function()
+  local function one(escape, value) return render("{{x | " .. escape .. "}}", { x = value }) end
+
+  it("make one value of it, whatever it is", function()
+    assert.equal("'it'\\''s $x\n'", one("shell", "it's $x\n"))
+    assert.equal('"a \\"b\\" \\\\"', one("conf", 'a "b" \\'))
+    assert.equal("&lt;a b=&quot;&#39;&amp;&gt;\n\t", one("xml", "<a b=\"'&>\n\t"))
+    assert.equal('"a\\"\\n"', one("json", 'a"\n'))
+    assert.equal('[1,{"a":true}]', one("json", { 1, { a = true } }))
+    assert.equal("1 2.5 false", one("json", 1) .. " " .. one("json", 2.5) .. " " .. one("json", false))
+    assert.equal(": x", one("ldif", "x"))
+    assert.equal(":: IHg=", one("ldif", " x"))
+    assert.equal("'it''s'", one("sql", "it's"))
+    assert.equal("E'\\\\''; drop'", one("sql", "\\'; drop"))
+    assert.equal("1 TRUE", one("sql", 1) .. " " .. one("sql", true))
+    assert.equal("a'b", one("raw", "a'b"))
+    assert.equal("'s3cret'", one("shell", secret.new "s3cret"))
+  end)
+
+  it("hold for all values behind them in the file", function()
+    assert.equal("a'b\n'a'\\''b' a'b 'a'\\''b'\n\"a'b\"",
+      render('{{x}}\n{{escape shell}}\n{{x}} {{x|raw}} {{for y in L}}{{y}}{{end}}\n{{escape conf}}\n{{x}}',
+        { x = "a'b", L = { "a'b" } }))
+  end)
+
+  it("refuse what the format can't hold", function()
+    assert.equal("site.conf.in:2: 'x' has a line break in it", message("\n{{x|conf}}", { x = "a\nb" }))
+    assert.equal("site.conf.in:1: 'x' has a NUL byte in it", message("{{x|shell}}", { x = "a\0b" }))
+    assert.equal("site.conf.in:1: 'x' has a NUL byte in it", message("{{x|sql}}", { x = "a\0b" }))
+    assert.equal("site.conf.in:1: 'x' has a control character in it, which XML can't have",
+      message("{{x|xml}}", { x = "\27" }))
+    assert.equal("site.conf.in:1: 'x' can't be written as JSON", message("{{x|json}}", { x = "\xff" }))
+    assert.equal("site.conf.in:1: there is no escape 'shel'; did you mean 'shell'?", message("{{x|shel}}", { x = 1 }))
+    assert.equal("site.conf.in:2: there is no escape 'html'", message("\n{{escape html}}", { x = 1 }))
+  end)
+
+  it("take no names away", function()
+    assert.equal("a b", render("{{escape}} {{include|raw}}", { escape = "a", include = "b" }))
+  end)
+end)
+
+describe("template includes", function()
+  local files = {
+    ["/t/head.in"] = "# {{NAME}}\n", ["/t/sub/a.in"] = '{{include "b.in"}}{{x}}{{y}}\n',
+    ["/t/sub/b.in"] = "b{{x|raw}} ",
+    ["/t/loop.in"] = '{{include "loop.in"}}', ["/t/bad.in"] = "\n{{end}}\n", ["/t/unknown.in"] = "\n\n{{NAM}}\n",
+    ["/x"] = "{{if NAME}}x{{end}}",
+  }
+  local function read(path) return files[path], not files[path] and "No such file or directory" or nil end
+  local function include(text, values) return template.render(text, values or { NAME = "n" }, "/t/site.in", read) end
+
+  it("put another template in, with the same names", function()
+    assert.equal("# n\nrest\n", include('{{include "head.in"}}\nrest\n'))
+    assert.equal("x", include('{{include "/x"}}'))
+    assert.equal("b'1 '1'2\nb'2 '2'2\n", include('{{for y in Y}}{{for x in X}}{{include "sub/a.in"}}{{end}}{{end}}',
+      { X = { "'1", "'2" }, Y = { "'2" } }))
+    assert.equal("", include('{{if not NAME}}{{include "none.in"}}{{end}}'))
+  end)
+
+  it("have escapes of their own", function()
+    files["/t/own.in"] = "{{escape shell}}\n{{NAME}}"
+    assert.equal("'n'n", include('{{include "own.in"}}{{NAME}}'))
+    assert.equal("# n\n", include('{{escape shell}}{{include "head.in"}}'))
+  end)
+
+  it("name the file that an error is in", function()
+    local function why(text) return select(2, include(text)) end
+    assert.equal("/t/site.in:2: cannot include /t/none.in: No such file or directory", why('\n{{include "none.in"}}'))
+    assert.equal("/t/bad.in:2: {{end}} without {{if}} or {{for}}", why('{{include "bad.in"}}'))
+    assert.equal("/t/unknown.in:3: unknown name 'NAM'; did you mean 'NAME'?", why('{{include "unknown.in"}}'))
+    assert.truthy(why('{{include "loop.in"}}'):find("loop.in' is included in itself", 1, true))
+    assert.equal("/t/site.in:1: 'include x' names no file; it is {{include \"FILE\"}}", why("{{include x}}"))
+    assert.equal("site.conf.in:1: cannot include a: there are no other templates", message('{{include "a"}}'))
+  end)
+end)
+
 describe("template errors", function()
   it("name the file and the line", function()
     assert.equal("site.conf.in:3: unknown name 'SERVR'; did you mean 'SERVER'?",

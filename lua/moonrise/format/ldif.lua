@@ -90,19 +90,17 @@ local function split(text, line)
   return name, value_of(mark, value, line)
 end
 
-local function written(name, value, ending)
-  local text
-  if getmetatable(value) == Url then
-    text = name .. ":< " .. value.url
-  elseif value == "" then
-    text = name .. ":"
-  elseif value:find("^[ :<]") or value:find("[^\1-\127]") or value:find("[\r\n]") or value:find(" $") then
-    text = name .. ":: " .. encode(value)
-  else
-    text = name .. ": " .. value
+-- What is written behind the name of an attribute.
+local function written(value)
+  if getmetatable(value) == Url then return ":< " .. value.url end
+  if value == "" then return ":" end
+  if value:find("^[ :<]") or value:find("[^\1-\127]") or value:find("[\r\n]") or value:find(" $") then
+    return ":: " .. encode(value)
   end
-  return fold_line(text, #name + 1, ending)
+  return ": " .. value
 end
+
+local function line_of(name, value, ending) return fold_line(name .. written(value), #name + 1, ending) end
 
 -- Entries ---------------------------------------------------------------------------
 
@@ -252,12 +250,14 @@ local M = document.module {
     fold = fold,
     order = order,
     remains = remains,
-    line = function(name, value, _, _, ending) return written(name, value, ending) end,
+    line = function(name, value, _, _, ending) return line_of(name, value, ending) end,
     section = function(name, parent, ending)
-      if not parent.name then return written("dn", name, ending) .. ending, "" end
+      if not parent.name then return line_of("dn", name, ending) .. ending, "" end
     end,
   },
 }
+
+M.written = written
 
 --- A value that is in a file elsewhere.
 -- @string url "file:///etc/ssl/certs/ca.der"
