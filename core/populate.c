@@ -34,7 +34,7 @@ struct work {
 static const char *note_name(int stream)
 {
 	static const char *const names[UPGRADE_STREAMS] = {
-		[UPGRADE_BASE] = "manifest",      [UPGRADE_CUT] = "manifest-1",
+		[UPGRADE_BASE] = MANIFEST_NAME,   [UPGRADE_CUT] = "manifest-1",
 		[UPGRADE_CUT + 1] = "manifest-2", [UPGRADE_CUT + 2] = "manifest-3",
 		[UPGRADE_CUT + 3] = "manifest-4",
 	};
@@ -147,7 +147,7 @@ static int open_scratch(struct work *work)
 
 static const char *given_name(const struct work *work)
 {
-	return work->scanned ? SCANNED : "manifest";
+	return work->scanned ? SCANNED : MANIFEST_NAME;
 }
 
 /* 1 when there is nothing to do, 0 or -errno. */

@@ -3,6 +3,7 @@
  * knows of none: worker --fence /data copy FROM TO MODE UID GID. */
 #include "worker.h"
 
+#include "changes.h"
 #include "entry.h"
 #include "file.h"
 #include "populate.h"
@@ -63,7 +64,33 @@ static int hash(char **args)
 	return 0;
 }
 
-/* ---- populate: a line for each piece of news, its path as in a manifest */
+/* ---- what prints lines has paths in them as a manifest has */
+
+static void print_change(void *context, const char *what, const char *path)
+{
+	char text[3 * PATH_MAX];
+
+	(void)context;
+	entry_escape(path, text);
+	printf("%s %s\n", what, text);
+}
+
+static int complain_of(const char *path, const struct tree_path *below, const char *why, int r)
+{
+	if (!why[0])
+		return complain(path, below->text, r);
+	fprintf(stderr, "%d %s/%s: %s\n", -r, path, below->text, why);
+	return 1;
+}
+
+/* changes VOLUME: what its user has created, changed and removed */
+static int print_changes(char **args)
+{
+	struct changes changes = { .volume = args[0], .tell = print_change };
+	int r = changes_run(&changes);
+
+	return r < 0 ? complain_of(args[0], &changes.path, changes.why, r) : 0;
+}
 
 #define NEWS_MAX 50 /* of each kind; PID 1 is to hold no more */
 
@@ -113,12 +140,9 @@ static int run_populate(char **args, bool rehearsal)
 		printf("conflicts\n");
 		return 0;
 	}
-	if (r < 0 && p.why[0])
-		fprintf(stderr, "%d %s/%s: %s\n", -r, p.at_template ? p.template : p.volume,
-			p.path.text, p.why);
-	else if (r < 0)
-		complain(p.at_template ? p.template : p.volume, p.path.text, r);
-	return r < 0;
+	if (r < 0)
+		return complain_of(p.at_template ? p.template : p.volume, &p.path, p.why, r);
+	return 0;
 }
 
 /* populate TEMPLATE VOLUME keep|replace|fail */
@@ -177,6 +201,7 @@ static const struct word {
 	int count; /* of arguments, at least */
 	int (*run)(char **args);
 } words[] = {
+	{ "changes", 1, print_changes },
 	{ "copy", 5, copy },
 	{ "hash", 1, hash },
 	{ "plan", 3, plan },

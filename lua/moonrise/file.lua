@@ -18,6 +18,7 @@ M.ENOENT, M.EEXIST, M.ENOTDIR, M.EXDEV = 2, 17, 20, 18
 -- Reasons of which the system's own words say too little.
 local REASONS = {
   [40] = "a symbolic link on the way leads out of the volume, or in a circle", -- ELOOP
+  [61] = "no template was laid down there", -- ENODATA
   [95] = "it is no regular file", -- EOPNOTSUPP
 }
 

@@ -42,7 +42,8 @@ local function escape(name)
   return (name:gsub("[%c%% \x7f]", function(char) return ("%%%02x"):format(char:byte()) end))
 end
 
-local function unescape(text)
+--- %XX back to what it stands for; manifests have the same.
+function M.unescape(text)
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
@@ -58,7 +59,7 @@ local function decode_line(line)
   local digits, text = line:match("^(%x%x%x%x%x%x%x%x) (.*)$")
   if not digits or tonumber(digits, 16) ~= M.checksum(text) then return nil end
   local what, name = text:match("^(%l+) (.*)$")
-  return what and { what = what, name = unescape(name) }
+  return what and { what = what, name = M.unescape(name) }
 end
 
 local function decode_header(text)

@@ -127,11 +127,24 @@ end
 -- @treturn boolean whether it was done
 function Volume:upgrade(name, options, f) return require("moonrise.volume.upgrade").step(self, name, options, f) end
 
+--- What its user has made of the volume: in what it differs from the template that
+-- was laid down last.
+-- @treturn {table,...} sorted by path: path (below the volume), change ("created", "changed"
+--   or "removed")
+function Volume:changed()
+  local what = "look through " .. self.path_
+  local list = {}
+  for change, path in file.work(what, self.path_, "changes", self.path_):gmatch("(%l+) ([^\n]*)\n") do
+    list[#list + 1] = { change = change, path = require("moonrise.journal").unescape(path) }
+  end
+  return list
+end
+
 Volume.__name = "volume"
 Volume.__tostring = function(self) return "volume " .. self.path_ end
 Volume.__index = function(_, key)
   return Volume[key] or fault.raise(STATUS.script, "a volume has no '%s'%s", tostring(key),
-    require("moonrise.nearest").hint(tostring(key), { path = true, once = true, upgrade = true }))
+    require("moonrise.nearest").hint(tostring(key), Volume))
 end
 
 -- dirs = { "logs", run = { mode = "0750" } } as a sorted list of name and options.

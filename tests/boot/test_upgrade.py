@@ -365,6 +365,23 @@ def test_long_names_that_begin_alike(upgrade):
     assert upgrade.volume.found() == files
 
 
+def test_what_the_user_has_changed(boot, upgrade, tmp_path):
+    upgrade.image("one", {"a b": "1", "c": "1", "d/f": "1", "e": "1", "gone/f": "1", "l": "-> a", "t": "1"})
+    upgrade.boot("one")
+    upgrade.volume.make({"a b": "u", "d/new": "u", "new": "u"})
+    (upgrade.volume / "c").chmod(0o600)
+    os.utime(upgrade.volume / "t", (5, 5))
+    remove(upgrade.volume, "gone", "l")
+    c = boot("""
+        local data = require("moonrise.fs").volume(os.getenv "VOLUME")
+        for _, entry in ipairs(data:changed()) do print(entry.change, entry.path) end
+        require("moonrise").exit(0)
+    """, env={"VOLUME": str(tmp_path / "volume")})
+    assert c.wait() == 0, c.err
+    assert c.printed.replace("\t", " ").splitlines() == [
+        "changed a b", "changed c", "created d/new", "removed gone", "removed gone/f", "removed l", "created new"]
+
+
 # ---- damaged notes
 
 def spoil_header(text):

@@ -4,6 +4,7 @@ local log = require "sys.log"
 local sys_host = require "sys.host"
 local fault = require "moonrise.fault"
 local file = require "moonrise.file"
+local journal = require "moonrise.journal"
 
 local M = {}
 
@@ -21,10 +22,6 @@ local NEWS = {
 
 -- In the order of enum lay_news, as the worker counts.
 local KINDS = { "made", "updated", "removed", "beside", "replaced", "stayed" }
-
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
 
 -- The worker's report: its news as a list of kind and path, counts by kind, the images
 -- that were and are laid down (nil: none), and what is in its other lines.
@@ -45,7 +42,7 @@ local function parse(text)
     elseif word == "small" or word == "conflicts" then
       report[word] = true
     else
-      report.news[#report.news + 1] = { kind = word, path = unescape(rest) }
+      report.news[#report.news + 1] = { kind = word, path = journal.unescape(rest) }
     end
   end
   return report

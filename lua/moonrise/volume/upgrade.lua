@@ -76,7 +76,9 @@ function M.step(volume, name, options, f)
     require("moonrise.rehearse").within(("upgrade %q, for a new image:"):format(name), f, old or "OLD", new or "NEW")
     return false
   end
-  if not new then fault.raise(STATUS.script, "volume:upgrade: %s has no 'template', which tells images apart", volume:path()) end
+  if not new then
+    fault.raise(STATUS.script, "volume:upgrade: %s has no 'template', which tells images apart", volume:path())
+  end
   if record.upgraded[name] == new then return false end
   local is_due = old ~= nil and old ~= new
   if is_due then
