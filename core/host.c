@@ -140,6 +140,24 @@ static int become_init(void)
 	return r;
 }
 
+/* Signals end a rehearsal as they end any program. */
+static void end_rehearsal(const struct signal_arrival *arrival)
+{
+	static const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
+		if (arrival->number == deadly[i])
+			exit(128 + arrival->number);
+}
+
+/* Its few children are workers that look at a volume. */
+static int rehearse(void)
+{
+	int r = loop_init();
+
+	return r < 0 ? r : signal_init(end_rehearsal);
+}
+
 /* What the services wrote last should get out. */
 static void flush_all(void)
 {
@@ -187,7 +205,7 @@ int host_run(const struct host_options *options)
 
 	current = options;
 	memory_set_limit(options->memory_limit ? options->memory_limit : HOST_MEMORY_LIMIT);
-	int r = boot ? become_init() : loop_init();
+	int r = boot ? become_init() : rehearse();
 	if (r >= 0)
 		r = guard_init(bind_host_overrun);
 	if (r < 0) {

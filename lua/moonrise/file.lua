@@ -65,6 +65,11 @@ end
 -- @treturn string what the worker wrote, "" in a rehearsal
 function M.work(what, path, ...)
   if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note(what, "") end
+  return M.ask(what, path, ...)
+end
+
+--- The same for what changes nothing: in a rehearsal, too.
+function M.ask(what, path, ...)
   local command = {
     "/proc/self/exe", "worker", name = "moonrise worker", ok = { 0, 1 }, stdout = "capture", stderr = "capture",
   }
@@ -72,7 +77,8 @@ function M.work(what, path, ...)
     table.move({ "--fence", volume }, 1, 2, #command + 1, command)
   end
   table.move({ ... }, 1, select("#", ...), #command + 1, command)
-  local result = require("moonrise.run").run(command)
+  local process = require "moonrise.process"
+  local result = require("moonrise.run").really(process.check("run", command, process.RUN_OPTIONS))
   if result.status ~= 0 then fail_work(what, path, result.stderr) end
   return result.stdout
 end

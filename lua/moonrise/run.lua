@@ -75,6 +75,11 @@ end
 function M.run(options)
   options = process.check("run", options, process.RUN_OPTIONS)
   if host.mode ~= "boot" then return require("moonrise.rehearse").run(options) end
+  return M.really(options)
+end
+
+--- The same for options that are checked already, in a rehearsal, too.
+function M.really(options)
   local _ <close> = steps.begin("run", options.name)
   local result, gone, ended = nil, false, task.condition()
   local running = process.spawn(options, { ended = function(how, number, left)

@@ -103,7 +103,8 @@ function Volume:once(name, options, f)
   if self.running[name] then fault.raise(STATUS.script, "volume:once: '%s' is being done already", name) end
   local interrupted = self.record.done[name] == "begin"
   if sys_host.mode ~= "boot" then
-    require("moonrise.rehearse").within(("once %q:"):format(name), f, { interrupted = interrupted })
+    local how = interrupted and (options.undo and ", after undoing what was cut short:" or ", again:") or ":"
+    require("moonrise.rehearse").within(("once %q%s"):format(name, how), f, { interrupted = interrupted })
     return true
   end
   local _ <close> = steps.begin("once", name)

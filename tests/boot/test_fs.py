@@ -273,7 +273,7 @@ assert(data:once("step", function() fs.write("e", "") end))
     assert result.returncode == 0, result.stderr
     notes = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()]
     assert notes == [
-        "use the volume /data", "populate /data from /none", "change the owner of /data",
+        "use the volume /data", "populate /data from /none  (now: there is no /data)", "change the owner of /data",
         "make the folder /data/logs", "write a", "append to a", "set a line in a", "replace in conf.in, 1 times",
         "render conf.in to conf", "copy a to b", "move a to b", "link b to a", "make the folder c/d",
         "remove conf.in", "remove volume", "change the mode of conf.in", "change the owner of conf.in",

@@ -67,6 +67,52 @@ def test_check_says_what_would_be_done_and_does_nothing(folder):
     assert "hunter2" not in done.stdout
 
 
+VOLUME = """
+local fs = require "moonrise.fs"
+local data = fs.volume("FOLDER/data", { template = "FOLDER/template" })
+data:once("first", function() end)
+data:once("second", { undo = function() end }, function()
+  local stop <const> = os.getenv "STOP"
+  if stop then error("stop", 0) end
+end)
+data:upgrade("schema", function() fs.write(data:path "schema", "new") end)
+require("moonrise").exit(0)
+"""
+
+
+def test_check_rehearses_the_volume_as_it_is(folder, boot):
+    (folder / "new").mkdir()
+    (folder / "new/index.html").write_text("hello, all")
+    (folder / "new/more.html").write_text("more")
+    old, new = script(folder, VOLUME), folder / "new.lua"
+    new.write_text(VOLUME.replace("FOLDER/template", "FOLDER/new").replace("FOLDER", str(folder)))
+    text = VOLUME.replace("FOLDER", str(folder))
+
+    def plan(path):
+        before = tree(folder)
+        done = run("check", str(path))
+        assert (done.returncode, done.stderr) == (0, "") and tree(folder) == before
+        return [line.split(None, 1)[1] for line in done.stdout.splitlines()]
+
+    def common(name):
+        return [f"use the volume {folder}/data", f"populate {folder}/data from {folder}/{name}"]
+
+    def assert_plan(found, name, populate, *more):
+        first, second = common(name)
+        assert found[:2] == [first, second + populate] and found[2:-1] == list(more), found
+
+    step = ['upgrade "schema", for a new image:', f"write {folder}/data/schema"]
+    assert_plan(plan(old), "template", ": 1 entry, 1 KiB", 'once "first":', 'once "second":', *step)
+    c = boot(text, env={"STOP": "1"})
+    assert c.wait() != 0
+    assert_plan(plan(old), "template", ": it has all of it", 'once "second", after undoing what was cut short:', *step)
+    assert boot(text).wait() == 0
+    assert_plan(plan(old), "template", ": it has all of it", *step)
+    (folder / "data/index.html").write_text("mine")
+    assert_plan(plan(new), "new", ": 2 entries, 1 KiB", "keep index.html, and lay the image's beside it",
+                "make more.html", *step)
+
+
 def test_check_reports_all_that_is_wrong(folder):
     text = SCRIPT.replace("init.exit(3)", 'env.read { MODE = { type = "enum", values = { "a" } } }')
     done = run("check", script(folder, text), env={"PORT": "x"})

@@ -1,6 +1,7 @@
 --- A volume follows its template: the worker does it, this says what came of it.
 -- @module moonrise.volume.populate
 local log = require "sys.log"
+local sys_file = require "sys.file"
 local sys_host = require "sys.host"
 local fault = require "moonrise.fault"
 local file = require "moonrise.file"
@@ -99,6 +100,39 @@ local function say(path, report)
   log.line("notice", ("upgraded %s from image %.12s to %.12s: %s"):format(path, report.old, report.new, all))
 end
 
+-- What a rehearsal says of it.
+local PLAN = {
+  made = "make %s", updated = "update %s", removed = "remove %s", stayed = "keep %s, which is no longer in the image",
+  beside = "keep %s, and lay the image's beside it", replaced = "keep %s under another name, and use the image's",
+}
+
+local function count_rest(report)
+  local said, all = #report.news, 0
+  for _, kind in ipairs(KINDS) do all = all + report.counts[kind] end
+  return all - said
+end
+
+local function show_plan(what, report)
+  local rehearse = require "moonrise.rehearse"
+  local entries, bytes = tonumber(report.size[1]), tonumber(report.size[2])
+  if report.old == report.new then return rehearse.note(what .. ": it has all of it") end
+  local amount = ("%s: %d %s, %s"):format(what, entries, entries == 1 and "entry" or "entries", size(bytes))
+  rehearse.within(amount, function()
+    for _, news in ipairs(report.news) do rehearse.note(PLAN[news.kind]:format(news.path)) end
+    if count_rest(report) > 0 then rehearse.note(("and so on for %d more"):format(count_rest(report))) end
+  end)
+end
+
+-- What of it can be said here; elsewhere the volume or the image may not be there.
+local function rehearse(what, path, template, on_conflict)
+  for _, folder in ipairs { path, template } do
+    if sys_host.mode ~= "check" or not sys_file.stat(folder, true) then
+      return require("moonrise.rehearse").note(("%s  (now: there is no %s)"):format(what, folder))
+    end
+  end
+  show_plan(what, parse(file.ask(what, path, "plan", template, path, on_conflict)))
+end
+
 --- Bring a volume up to its template.
 -- @string path
 -- @string template
@@ -106,7 +140,7 @@ end
 -- @treturn string the image's id; in a rehearsal nil
 function M.run(path, template, on_conflict)
   local what = ("populate %s from %s"):format(path, template)
-  if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note(what) end
+  if sys_host.mode ~= "boot" then return rehearse(what, path, template, on_conflict) end
   local report = parse(file.work(what, path, "populate", template, path, on_conflict))
   if report.small then refuse_small(path, template, report.size) end
   if report.conflicts then refuse_conflicts(path, report) end
