@@ -2,6 +2,7 @@
 /* sys.log: moonrise's own messages, and the services' output. */
 #include "bind.h"
 #include "follow.h"
+#include "forward.h"
 #include "log.h"
 #include "logfile.h"
 #include "record.h"
@@ -182,6 +183,23 @@ static int l_to_file(lua_State *L)
 	return bind_fail(L, ENOMEM, path);
 }
 
+/* to_journal(path) -> output | nil, reason, errno: there is no journal */
+static int l_to_journal(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct output **output = new_output(L);
+	struct forward forward;
+
+	int fd = forward_open(path, &forward);
+	if (fd < 0)
+		return bind_fail(L, fd, path);
+	*output = output_new_journal(fd, &forward);
+	if (*output)
+		return 1;
+	close(fd);
+	return bind_fail(L, ENOMEM, path);
+}
+
 /* NULL: it is not given. */
 static struct output *opt_output(lua_State *L, int index)
 {
@@ -354,7 +372,8 @@ static const luaL_Reg tail_methods[] = {
 static const luaL_Reg functions[] = {
 	{ "line", l_line },       { "relay", l_relay },     { "tail", l_tail },
 	{ "format", l_format },   { "level", l_level },     { "follow", l_follow },
-	{ "to_pipe", l_to_pipe }, { "to_file", l_to_file }, { NULL, NULL },
+	{ "to_pipe", l_to_pipe }, { "to_file", l_to_file }, { "to_journal", l_to_journal },
+	{ NULL, NULL },
 };
 
 int bind_open_log(lua_State *L)

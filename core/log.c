@@ -48,6 +48,11 @@ enum log_level log_level_of_syslog(unsigned priority)
 	return priority <= 3 ? LEVEL_ERROR : (enum log_level)(LEVEL_ERROR + priority - 3);
 }
 
+unsigned log_syslog_priority(enum log_level level)
+{
+	return level < LEVEL_ERROR ? 6 : (unsigned)(level - LEVEL_ERROR) + 3;
+}
+
 enum log_level log_level_of_services(void)
 {
 	const char *name = getenv("MOONRISE_LOG_LEVEL");

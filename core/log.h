@@ -28,6 +28,7 @@ const char *log_level_name(enum log_level level); /* NULL for LEVEL_NONE */
 
 /* What syslog(3) calls it, 0 (LOG_EMERG) to 7 (LOG_DEBUG). */
 enum log_level log_level_of_syslog(unsigned priority);
+unsigned log_syslog_priority(enum log_level level); /* LEVEL_NONE counts as LEVEL_INFO */
 
 /* What is less urgent than that of the services' lines does not come out: LEVEL_DEBUG
  * as long as $MOONRISE_LOG_LEVEL is not set. */

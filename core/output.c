@@ -9,6 +9,7 @@
  * is dropped, since a service must not be stopped by it. */
 #include "output.h"
 
+#include "forward.h"
 #include "logfile.h"
 #include "loop.h"
 #include "util.h"
@@ -39,7 +40,10 @@ struct output {
 
 	unsigned refs; /* 0: it is the container's */
 	struct output *next;
-	struct logfile file;
+	union { /* which of them, says `write` */
+		struct logfile file;
+		struct forward forward;
+	};
 	enum record_format format;
 };
 
@@ -73,6 +77,11 @@ static ssize_t write_socket(struct output *o, const char *data, size_t size)
 static ssize_t write_file(struct output *o, const char *data, size_t size)
 {
 	return logfile_write(&o->file, data, size);
+}
+
+static ssize_t write_journal(struct output *o, const char *data, size_t size)
+{
+	return forward_write(&o->forward, o->source.fd, data, size);
 }
 
 /* A pipe that polls as writable takes 4096 bytes. Another writer may be quicker
@@ -190,6 +199,16 @@ struct output *output_new_file(const struct logfile *file, enum record_format fo
 	if (o) {
 		o->write = write_file;
 		o->file = *file;
+	}
+	return o;
+}
+
+struct output *output_new_journal(int fd, const struct forward *forward)
+{
+	struct output *o = new_own(fd, RECORD_JOURNAL);
+	if (o) {
+		o->write = write_journal;
+		o->forward = *forward;
 	}
 	return o;
 }

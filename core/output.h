@@ -25,10 +25,13 @@ struct output *output_stdout(void);
 struct output *output_stderr(void);
 
 /* An output of our own: the writing end of a pipe, which is taken over, or a file,
- * `file` being copied. Without memory NULL, and both are still the caller's. */
+ * `file` being copied, or a journal, as forward_open has it. Without memory NULL, and
+ * all of it is still the caller's. */
+struct forward;
 struct logfile;
 struct output *output_new_pipe(int fd, enum record_format format);
 struct output *output_new_file(const struct logfile *file, enum record_format format);
+struct output *output_new_journal(int fd, const struct forward *forward);
 struct output *output_ref(struct output *output);
 void output_unref(struct output *output); /* writes what it can at once */
 

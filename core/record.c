@@ -3,6 +3,7 @@
  * every service, so it writes straight to where the line leaves from. */
 #include "record.h"
 
+#include "log.h"
 #include "util.h"
 
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define ESCAPED_MAX 6  /* one byte as \u001f */
 #define JSON_FRAME 160 /* keys, punctuation, the time, the stream and the level */
+#define JOURNAL_FRAME 100
 
 enum record_format record_format_from(const char *word)
 {
@@ -168,9 +170,28 @@ static char *write_json(const struct record *r, char *dst)
 	return put_string(dst, "\"}");
 }
 
+/* What is not said has the priority of LEVEL_INFO, as journald has it. A name ends at a
+ * newline, which would begin another field. */
+static char *write_journal(const struct record *r, char *dst)
+{
+	int level = r->level ? log_level_number(r->level) : LEVEL_NONE;
+
+	dst = put_string(dst, "PRIORITY=");
+	*dst++ = (char)('0' + log_syslog_priority((enum log_level)level));
+	dst = put_string(dst, "\nSYSLOG_IDENTIFIER=");
+	dst = put(dst, r->name, strcspn(r->name, "\n"));
+	if (r->partial)
+		dst = put_string(dst, "\nCONTAINER_PARTIAL_MESSAGE=true"); /* as Docker says it */
+	dst = put_string(dst, "\nMESSAGE=");
+	dst = put(dst, r->text, r->length);
+	return put_string(dst, "\n");
+}
+
 size_t record_room(enum record_format format, const struct record *r)
 {
 	size_t name = strlen(r->name);
+	if (format == RECORD_JOURNAL)
+		return JOURNAL_FRAME + name + r->length;
 	if (format != RECORD_JSON)
 		return name + 2 + r->length + 2;
 	return JSON_FRAME + ESCAPED_MAX * (name + r->length);
@@ -181,6 +202,8 @@ size_t record_write(enum record_format format, const struct record *r, char *dst
 	char *end = dst;
 	if (format == RECORD_JSON) {
 		end = write_json(r, end);
+	} else if (format == RECORD_JOURNAL) {
+		end = write_journal(r, end);
 	} else {
 		if (format == RECORD_PREFIX) {
 			end = put_string(end, r->name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How one line of the container's output looks: as it is, with a name in front,
- * or as a JSON object. Text is bytes: plain and prefix pass them on untouched,
- * JSON escapes them and replaces what is not UTF-8. */
+/* How one line of the container's output looks: as it is, with a name in front, as a
+ * JSON object, or as fields for a journal and an empty line. Text is bytes: JSON
+ * escapes them and replaces what is not UTF-8, the others pass them on untouched. */
 #ifndef MOONRISE_RECORD_H
 #define MOONRISE_RECORD_H
 
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum record_format { RECORD_PREFIX, RECORD_PLAIN, RECORD_JSON };
+enum record_format { RECORD_PREFIX, RECORD_PLAIN, RECORD_JSON, RECORD_JOURNAL };
 
 struct record {
 	int64_t time;       /* nanoseconds of CLOCK_REALTIME; 0: now */

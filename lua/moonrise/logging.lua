@@ -12,6 +12,7 @@ local task = require "moonrise.task"
 local M = {}
 
 local STATUS = fault.STATUS
+local JOURNAL = "/run/systemd/journal/socket"
 local EMPTY_TIME = 5 -- seconds in which a command has to take what it has not read yet
 local END_TIME = 2 -- and those until it is sent a signal, if it does not end at the end of its input
 
@@ -62,6 +63,9 @@ local PLACES = {
     keep = { type = "integer", default = 5, check = count },
   },
   command = with_common { command = "table" },
+  journal = { name = "string", journal = { type = "boolean|string", check = function(value, what)
+    if value ~= true then path(value or "", what) end
+  end } },
 }
 
 --- Check the option `log`, which is a table.
@@ -69,11 +73,11 @@ function M.check(value, what)
   local place
   for name in pairs(PLACES) do
     if value[name] ~= nil then
-      if place then fault.raise(STATUS.script, "%s takes one of 'file' and 'command'", what) end
+      if place then fault.raise(STATUS.script, "%s takes one of 'file', 'command' and 'journal'", what) end
       place = name
     end
   end
-  if not place then fault.raise(STATUS.script, "%s needs 'file' or 'command'", what) end
+  if not place then fault.raise(STATUS.script, "%s needs 'file', 'command' or 'journal'", what) end
   return strict.check(what, value, PLACES[place])
 end
 
@@ -141,10 +145,25 @@ local function open_file(service, to)
   return files[to.file]
 end
 
---- Where its lines go.
+local journals = {} -- path -> output
+
+-- Nil when no journal is there, as in a container that was started without its socket.
+local function open_journal(service, to)
+  local where = to.journal == true and JOURNAL or to.journal
+  local output, reason = journals[where], nil
+  if not output then output, reason = log.to_journal(where) end
+  if not output then
+    log.line("info", ("the lines of %s stay here, since there is no journal: %s"):format(service.name, reason))
+  end
+  journals[where] = output
+  return output
+end
+
+--- Where its lines go; nil: to the container's stdout.
 function M.output(service)
   local to = service.options.log_to
   if to.file then return open_file(service, to) end
+  if to.journal then return open_journal(service, to) end
   local owner = service.acceptor and service.acceptor.service or service
   return owner.log_command.output
 end

@@ -180,6 +180,22 @@ case("tail", function()
   assert(log.format(tail:time(0), "name", stream, text):find('"name":"name","stream":"stderr"', 1, true))
 end)
 
+case("log journal", function()
+  local listen, log, net, file = require "sys.listen", require "sys.log", require "sys.net", require "sys.file"
+  local path = dir .. "/journal"
+  file.remove(path)
+  assert(select("#", log.to_journal(path)) == 3)
+  local journal <close> = assert(listen.unix(path, "datagram", 5, 384, -1, -1))
+  local output = assert(log.to_journal(path))
+  local r, w = net.pipe()
+  local relay <close> = log.relay(r, "name", "stdout", log.tail(), output)
+  assert(w:write("text\n") == 5)
+  w:close()
+  while not relay:drained() and not has_failed() do require("sys.loop").wait(0.01) end
+  assert(has_failed() or journal:read(200):find("MESSAGE=text\n"))
+  file.remove(path)
+end)
+
 case("control", function()
   local loop, net, control = require "sys.loop", require "sys.net", require "sys.control"
   local path = dir .. "/control"

@@ -212,8 +212,8 @@ def test_connections_share_it(boot):
 
 
 @pytest.mark.parametrize("log, message", [
-    ("", "'log' of start needs 'file' or 'command'"),
-    ('file = "/x", command = { "cat" }', "'log' of start takes one of 'file' and 'command'"),
+    ("", "'log' of start needs 'file', 'command' or 'journal'"),
+    ('file = "/x", command = { "cat" }', "'log' of start takes one of 'file', 'command' and 'journal'"),
     ('file = "x"', """'file' of 'log' of start is "x"; it takes an absolute path"""),
     ('command = { "cat" }, keep = 5', "unknown option 'keep' of 'log' of start"),
     ('file = "/x", keep = -1', "'keep' of 'log' of start is -1; it takes 0 to 1000"),
