@@ -78,20 +78,32 @@ static int has_xattrs(struct present *present, const struct entry *entry)
 	       (!entry->has_xattrs || memcmp(present->xattrs, entry->xattrs, XATTR_DIGEST) == 0);
 }
 
+bool present_has_owner(const struct present *present, const struct entry *entry, bool with_owner)
+{
+	return !with_owner ||
+	       (present->st.st_uid == entry->uid && present->st.st_gid == entry->gid);
+}
+
 /* A file that could not be given away is not set-id. */
+static bool has_mode(const struct present *present, const struct entry *entry, bool with_owner)
+{
+	mode_t mode = present->st.st_mode & 07777;
+
+	return entry->type == 'l' || mode == entry->mode ||
+	       (!with_owner && mode == (entry->mode & 01777));
+}
+
 int present_has_attributes(struct present *present, const struct entry *entry, bool with_owner)
 {
-	const struct stat *st = &present->st;
-	mode_t mode = st->st_mode & 07777;
-
-	if (!present->there)
-		return 0;
-	if (with_owner && (st->st_uid != entry->uid || st->st_gid != entry->gid))
-		return 0;
-	if (entry->type != 'l' && mode != entry->mode &&
-	    (with_owner || mode != (entry->mode & 01777)))
+	if (!present->there || !present_has_owner(present, entry, with_owner) ||
+	    !has_mode(present, entry, with_owner))
 		return 0;
 	return has_xattrs(present, entry);
+}
+
+bool present_has_mode(const struct present *present, const struct entry *entry)
+{
+	return (present->st.st_mode & 01777) == (entry->mode & 01777);
 }
 
 static bool same_hash(const struct entry *a, const struct entry *b)

@@ -29,6 +29,11 @@ int present_look(struct present *present, int folder, const char *name);
 int present_has_content(struct present *present, const struct entry *entry);
 int present_has_attributes(struct present *present, const struct entry *entry, bool with_owner);
 
+/* Parts of these, for what is there. The mode without the set-id bits, which a change
+ * of owner takes off. */
+bool present_has_owner(const struct present *present, const struct entry *entry, bool with_owner);
+bool present_has_mode(const struct present *present, const struct entry *entry);
+
 /* Two entries of templates: the same bytes as far as they tell? */
 bool present_same_content(const struct entry *a, const struct entry *b);
 bool present_same_attributes(const struct entry *a, const struct entry *b);

@@ -215,6 +215,24 @@ static int compare_with_laid(struct walk *w, struct spot *spot)
 	return 0;
 }
 
+/* Attributes are changed where they are, one call after the other. When that was cut
+ * short, some are those of one template and some are those of another. */
+static bool is_half_dressed(const struct walk *w, const struct spot *spot)
+{
+	bool owner = false, mode = false, changed = false;
+
+	for (int i = 0; i < UPGRADE_STREAMS; i++) {
+		const struct entry *entry = entry_in(w, i);
+
+		if (!entry)
+			continue;
+		owner |= present_has_owner(&spot->present, entry, w->with_owner);
+		mode |= present_has_mode(&spot->present, entry);
+		changed |= spot->base && !present_same_attributes(entry, spot->base);
+	}
+	return w->cut && changed && owner && mode;
+}
+
 static int compare(struct walk *w, struct spot *spot)
 {
 	struct merge *m = &spot->m;
@@ -227,6 +245,7 @@ static int compare(struct walk *w, struct spot *spot)
 			r = present_has_attributes(&spot->present, spot->new, w->with_owner);
 		m->attributes_new = r > 0;
 	}
+	m->attributes_laid = is_half_dressed(w, spot);
 	return r < 0 ? r : compare_with_laid(w, spot);
 }
 

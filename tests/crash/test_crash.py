@@ -92,6 +92,10 @@ def make_template(top):
     write(top + "/conf/quote'\n\"name", "a name\n")
     with open(os.fsencode(top) + b"/conf/\xff\xfe", "wb") as file:
         file.write(b"\0\1\2")
+    for name in ("both", "updated", "deleted", "mode", "gone", "gone-but-changed", "file-to-link"):
+        write(f"{top}/conf/{name}", "of the first image\n")
+    os.mkdir(top + "/conf/folder-to-file")
+    write(top + "/conf/folder-to-file/x", "x\n")
     os.link(top + "/conf/site.conf", top + "/conf/deep/same")
     os.symlink("conf/site.conf", top + "/link")
     os.mkfifo(top + "/fifo", 0o620)
@@ -110,6 +114,8 @@ def make_template(top):
 
 class FirstBoot:
     """populate, a step that is safe to repeat, a step with undo"""
+
+    KEPT = set()  # what differs from the template in the end
 
     SCRIPT = """
         local init = require "moonrise"
@@ -134,7 +140,55 @@ class FirstBoot:
         os.mkdir(top + "/start")
 
 
-SCENARIOS = [FirstBoot]
+class Upgrade:
+    """a new image on a volume that its user has changed"""
+
+    KEPT = {b"conf/both", b"conf/deleted", b"conf/mode"}
+
+    SCRIPT = """
+        local init = require "moonrise"
+        local fs = require "moonrise.fs"
+        local dir = ...
+        fs.volume(dir .. "/volume", { template = dir .. "/template" })
+        init.exit(0)
+    """
+
+    @classmethod
+    def prepare(cls, top):
+        make_template(top + "/first/template")
+        write(top + "/first/boot.lua", cls.SCRIPT)
+        os.mkdir(top + "/first/volume")
+        subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", BINARY, top + "/first/boot.lua", top + "/first"],
+                       env=environment(), check=True, timeout=DEADLINE)
+        cls.change_as_a_user(top + "/first/volume")
+        os.rename(top + "/first/volume", top + "/start")
+        make_template(top + "/template")
+        cls.change_as_an_image(top + "/template")
+
+    @staticmethod
+    def change_as_a_user(top):
+        write(top + "/conf/both", "the user's\n")
+        write(top + "/conf/gone-but-changed", "the user's\n")
+        write(top + "/conf/users", "of the user alone\n")
+        os.remove(top + "/conf/deleted")
+        os.chmod(top + "/conf/mode", 0o600)
+
+    @staticmethod
+    def change_as_an_image(top):
+        for name in ("gone", "gone-but-changed", "folder-to-file/x"):
+            os.remove(f"{top}/conf/{name}")
+        os.rmdir(top + "/conf/folder-to-file")
+        os.remove(top + "/conf/file-to-link")
+        os.symlink("site.conf", top + "/conf/file-to-link")
+        for name in ("both", "updated", "deleted", "mode", "deep/big", "folder-to-file"):
+            write(f"{top}/conf/{name}", "of the second image\n" * 5000)
+        os.makedirs(top + "/new/folder")
+        write(top + "/new/folder/file", "new\n")
+        os.chmod(top + "/conf/deep", 0o711)
+        os.setxattr(top + "/conf/site.conf", "user.note", b"of the second image")
+
+
+SCENARIOS = [FirstBoot, Upgrade]
 
 
 class Stage:
@@ -142,6 +196,7 @@ class Stage:
 
     def __init__(self, scenario, top):
         self.top = str(top)
+        self.kept = scenario.KEPT
         scenario.prepare(self.top)
         self.script = self.top + "/boot.lua"
         write(self.script, scenario.SCRIPT)
@@ -194,6 +249,12 @@ def each_point(stage, attempt, what, capsys):
 
 # ---- the tests
 
+
+def test_the_template_arrives_whole(stage):
+    """What the undisturbed boot makes is right; all the others are compared with it."""
+    model = photograph(stage.top + "/template")
+    kept = {path: entry for path, entry in model.items() if stage.expected.get(path) != entry}
+    assert kept.keys() - {b"."} == stage.kept
 
 def test_killed_at_any_call(stage, capsys):
     def attempt(point):
