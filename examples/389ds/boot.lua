@@ -66,8 +66,7 @@ config:switch(cfg.DS_PLUGINS_ON, "on")
 config:switch(cfg.DS_PLUGINS_OFF, "off")
 config:set_memory(cfg.DS_MEMORY_PERCENTAGE)
 config:set_size(cfg.DS_DB_SIZE)
-local new = config:add_indexes(cfg.DS_INDEXES)
-if cfg.DS_REINDEX or #new > 0 then server:reindex(config, not cfg.DS_REINDEX and new or nil) end
+server:index(config, cfg.DS_INDEXES, cfg.DS_REINDEX)
 local agree = cfg.DS_REPLICA_ID and server:replicate(config, {
   suffix = suffix, id = cfg.DS_REPLICA_ID, peers = cfg.DS_REPLICATION_PEERS,
   password = cfg.DS_REPLICATION_PASSWORD, seed = cfg.DS_REPLICATION_SEED,

@@ -20,9 +20,9 @@ class Server(podman.Container):
     """A container of examples/389ds."""
 
     def __init__(self, image, env=None, on=None, options=(), **more):
-        self.on = on  # the name of a volume that others use, too
+        self.on = on  # the name of a volume that others use, too; False: the options say what is at /data
         options = [*options, *(["--volume", f"{on}:/data"] if on else [])]
-        super().__init__(image, env={**PATIENT, **(ENV if env is None else env)}, volume=not on, options=options, **more)
+        super().__init__(image, env={**PATIENT, **(ENV if env is None else env)}, volume=on is None, options=options, **more)
 
     def in_volume(self, name):
         done = podman.podman("volume", "inspect", "--format", "{{.Mountpoint}}", self.on or self.volume, check=True)
@@ -101,7 +101,16 @@ def image(request):
 
 
 @pytest.fixture
-def start(bookworm):
+def volume():
+    """The name of a volume that outlives its containers."""
+    name = f"moonrise-test-{os.getpid()}-volume-{next(podman.NUMBER)}"
+    podman.podman("volume", "create", name, check=True)
+    yield name
+    podman.podman("volume", "rm", "--force", name)
+
+
+@pytest.fixture
+def start(bookworm, volume):  # pylint: disable=unused-argument; they end before it goes
     """Start servers on Debian 12, or on the image given; they are removed at the end of the test."""
     started = []
 
@@ -112,12 +121,3 @@ def start(bookworm):
     yield run
     for one in reversed(started):
         one.remove()
-
-
-@pytest.fixture
-def volume():
-    """The name of a volume that outlives its containers."""
-    name = f"moonrise-test-{os.getpid()}-volume-{next(podman.NUMBER)}"
-    podman.podman("volume", "create", name, check=True)
-    yield name
-    podman.podman("volume", "rm", "--force", name)

@@ -2,11 +2,12 @@
 """examples/389ds from boot to boot: who it runs as, its settings, its passwords."""
 import os
 import re
+import shlex
 import stat
 
 import pytest
 
-from moonrise import eventually
+from moonrise import ROOT, eventually
 from podman import podman
 from conftest import ENV, PASSWORD, SUFFIX
 
@@ -205,14 +206,16 @@ def test_an_index_that_comes_later_is_built_before_the_start(start, image, volum
     c.modify(f"dn: cn=two,{SUFFIX}\nchangetype: modify\nadd: objectClass\nobjectClass: extensibleObject\n-\n"
              "add: description\ndescription: the second\n")
     assert c.stop() == 0
-    c = start({**ENV, "DS_INDEXES": "description:eq:sub"}, image, on=volume).wait_ready()
-    assert f"indexes of {SUFFIX} are built: description" in c.log
-    c.modify("dn: cn=config,cn=ldbm database,cn=plugins,cn=config\nchangetype: modify\n"
-             "replace: nsslapd-lookthroughlimit\nnsslapd-lookthroughlimit: 1\n")
+    c = start({**ENV, "DS_INDEXES": "description:eq:sub", "DS_CONFIG_nsslapd_accesslog_logbuffering": "off"}, image,
+              on=volume).wait_ready()
+    assert "indexes of userroot are built: description\n" in c.log
     assert "cn: two\n" in c.search(SUFFIX, "(description=*second*)", "cn")
+    operation = re.search(r'(conn=\d+ op=\d+) SRCH .*filter="\(description=\*second\*\)"', c.read("logs/access")).group(1)
+    result = eventually(lambda: re.search(operation + " RESULT .*", c.read("logs/access")))
+    assert "notes=" not in result.group(), "it is a search without an index"
     assert c.stop() == 0
     c = start({**ENV, "DS_REINDEX": "yes"}, image, on=volume).wait_ready()
-    assert f"indexes of {SUFFIX} are built: all" in c.log
+    assert re.search("indexes of userroot are built: .* description .* uid ", c.log)
     assert c.has("one", "two")
     assert c.stop() == 0
 
@@ -226,6 +229,30 @@ def test_a_value_that_the_server_refuses_does_not_stay(start, volume):
     c = start(on=volume).wait_ready()
     assert c.binds()
     assert c.stop() == 0
+
+
+def test_the_readme_has_all_settings(start):
+    c = start().wait_ready()
+    done = c.inside("env", "-i", "PATH=/usr/sbin:/usr/bin", "moonrise", "settings", "--markdown", "/etc/moonrise/boot.lua")
+    with open(f"{ROOT}/examples/389ds/README.md", encoding="utf-8") as file:
+        assert done.stdout in file.read()
+
+
+def test_the_commands_of_the_readme(bookworm):
+    """Build (as the fixture has done), run, ldapsearch: as they stand there, but for the names."""
+    with open(f"{ROOT}/examples/389ds/README.md", encoding="utf-8") as file:
+        build, run, search = file.read().split("```\n")[1].splitlines()
+    assert build.startswith("podman build ") and "examples/389ds/Containerfile" in build
+    name = f"moonrise-test-{os.getpid()}-readme"
+    run = run.replace("--name ds", f"--name {name} --ulimit host").replace("-v ds:", f"-v {name}:")
+    try:
+        podman(*run.removesuffix("389ds").split()[1:], bookworm, check=True)
+        eventually(lambda: podman("exec", name, "moonrise", "health").returncode, 0, deadline=120)
+        said = podman(*shlex.split(search.replace(" ds ", f" {name} "))[1:], check=True).stdout
+        assert f"dn: {SUFFIX}\n" in said
+    finally:
+        podman("rm", "--force", "--time", "0", "--volumes", name, timeout=60)
+        podman("volume", "rm", "--force", name)
 
 
 def test_the_script_can_be_rehearsed(start):

@@ -2,6 +2,7 @@
 """examples/389ds when something is wrong: each of these is where dscontainer loses the
 volume, says that all is well, or says nothing."""
 import os
+import re
 import shutil
 
 import pytest
@@ -31,15 +32,18 @@ def copy_tls(c, folder):
 
 
 def test_our_own_certificate_goes_with_the_name(start, image, volume):
-    c = start({**ENV, "DS_HOSTNAME": "one.example.test"}, image, on=volume).wait_ready()
+    """That of the container, unless the settings give it one; libldap takes localhost for it."""
+    anonymous = ["env", "LDAPTLS_CACERT=/data/ssca/ca.crt", "ldapwhoami", "-x", "-H", LDAPS]
+    c = start(image=image, on=volume, options=["--hostname", "one.example.test"]).wait_ready()
     assert "one.example.test" in subject(c)
-    assert c.inside("env", "LDAPTLS_CACERT=/data/ssca/ca.crt", "ldapwhoami", "-x", "-H", LDAPS).returncode == 0
+    c.inside(*anonymous)
     ca = c.read("ssca/ca.crt")
     assert c.stop() == 0
-    c = start({**ENV, "DS_HOSTNAME": "two.example.test"}, image, on=volume).wait_ready()
+    c = start({**ENV, "DS_HOSTNAME": "two.example.test"}, image, on=volume,
+              options=["--hostname", "two.example.test"]).wait_ready()
     assert "two.example.test" in subject(c)
     assert c.read("ssca/ca.crt") == ca
-    assert c.inside("env", "LDAPTLS_CACERT=/data/ssca/ca.crt", "ldapwhoami", "-x", "-H", LDAPS).returncode == 0
+    c.inside(*anonymous)
     assert c.stop() == 0
 
 
@@ -77,7 +81,7 @@ def test_a_key_that_does_not_fit_is_refused_before_the_old_one_is_touched(start,
         (good / "ca" / "other.crt").write_text("no certificate")
     c.start()
     assert c.wait() == 78
-    assert "/data/tls/" in c.log.splitlines()[-1]
+    assert re.search(r"^moonrise: .*/data/tls/(server.key|ca/other.crt)", c.log, re.M)
     assert before == (open(c.in_volume("config/cert9.db"), "rb").read(), open(c.in_volume("config/key4.db"), "rb").read())
     (good / "server.key").write_bytes(original)
     (good / "ca" / "other.crt").unlink(missing_ok=True)
@@ -89,11 +93,15 @@ def test_a_key_that_does_not_fit_is_refused_before_the_old_one_is_touched(start,
 # ---- the server
 
 
+def signal(c, name):
+    c.inside("moonrise", "signal", name, "ns-slapd")
+
+
 def test_a_crash_is_told_as_a_crash(start):
     c = start().wait_ready()
-    c.exec("kill", "-KILL", str(c.pid_of("ns-slapd")))
+    signal(c, "KILL")
     assert c.wait() == 137
-    assert "ns-slapd was killed by signal KILL" in c.log
+    assert "ns-slapd was killed by KILL" in c.log
     c.restart()
     assert c.binds()
     assert c.stop() == 0
@@ -103,7 +111,7 @@ def test_a_crash_with_a_policy_is_a_restart(start):
     c = start({**ENV, "DS_RESTART": "on-failure"}).wait_ready()
     c.add("one")
     first = c.pid_of("ns-slapd")
-    c.exec("kill", "-SEGV", str(first))
+    signal(c, "SEGV")
     eventually(lambda: c.service("ns-slapd"), lambda s: s.get("state") == "ready" and s.get("pid") not in (None, first),
                deadline=120)
     assert c.binds() and c.has("one")
@@ -112,12 +120,11 @@ def test_a_crash_with_a_policy_is_a_restart(start):
 
 def test_a_server_that_hangs_is_not_healthy(start):
     c = start().wait_ready()
-    pid = str(c.pid_of("ns-slapd"))
-    c.exec("kill", "-STOP", pid)
+    signal(c, "STOP")
     done = eventually(lambda: c.exec("moonrise", "health"), lambda done: done.returncode == 1)
     assert "not healthy: ns-slapd is up, but waited for " in done.stderr
     assert c.exec("moonrise", "health", "--live").returncode == 0
-    c.exec("kill", "-CONT", pid)
+    signal(c, "CONT")
     eventually(lambda: c.exec("moonrise", "health").returncode, 0)
     assert c.stop() == 0
 
@@ -134,15 +141,15 @@ def test_a_stop_during_the_first_boot_is_no_success_and_no_loss(start):
 # ---- volumes
 
 
-def test_a_disk_that_is_full_is_said_at_once(start, volume):
-    c = start(options=["--mount", "type=tmpfs,destination=/data,tmpfs-size=20m"], on=volume)
+def test_a_disk_that_is_full_is_said_at_once(start):
+    c = start(options=["--mount", "type=tmpfs,destination=/data,tmpfs-size=20m"], on=False)
     assert c.wait() == 74
     assert "is too small" in c.log
 
 
 def test_a_volume_that_can_not_be_written(start, tmp_path):
     tmp_path.chmod(0o755)
-    c = start(options=["--volume", f"{tmp_path}:/data:ro"], on=None)
+    c = start(options=["--volume", f"{tmp_path}:/data:ro"], on=False)
     assert c.wait() == 74
     assert "/data is read-only" in c.log
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """examples/389ds with others: replication, backups, Kubernetes."""
+import base64
 import glob
 import os
 import subprocess
@@ -7,8 +8,8 @@ import subprocess
 import pytest
 
 from moonrise import ROOT, eventually
-from podman import podman
-from conftest import ENV, PASSWORD, SUFFIX, Server
+from podman import ENVIRONMENT, podman
+from conftest import ENV, PASSWORD
 
 LONG = 120  # seconds; a supplier waits before it tries again
 
@@ -111,3 +112,43 @@ def test_an_import_that_can_not_be_done_is_no_server(start):
     c = start({**ENV, "DS_IMPORT": "/no/such.ldif"})
     assert c.wait() == 74
     assert "/no/such.ldif" in c.log
+
+
+# ---- Kubernetes
+
+
+@pytest.fixture
+def pod(bookworm):
+    """kube/389ds.yaml as podman plays it: a StatefulSet is beyond it, a Deployment is not."""
+    with open(f"{ROOT}/examples/389ds/kube/389ds.yaml", encoding="utf-8") as file:
+        text = file.read()
+    text = text.replace("kind: StatefulSet", "kind: Deployment").replace("localhost/389ds:latest", f"localhost/{bookworm}:latest")
+    name = f"moonrise-test-{os.getpid()}-kube"
+    for part in "data", "run", "tmp", "secrets":  # its volumes have the names as they are
+        text = text.replace(f"name: {part}\n", f"name: {name}-{part}\n")
+    text = text.replace("ds389-data", f"{name}-claim").replace("name: ds389\n", f"name: {name}\n")
+    text = text.replace("secretName: ds389\n", f"secretName: {name}\n")
+    played = subprocess.run(["podman", "kube", "play", "-"], input=text, text=True, capture_output=True, check=False,
+                            env=ENVIRONMENT, timeout=120)
+    yield name, played
+    subprocess.run(["podman", "kube", "down", "-"], input=text, text=True, capture_output=True, check=False,
+                   env=ENVIRONMENT, timeout=120)
+    podman("volume", "rm", "--force", name, *(f"{name}-{part}" for part in ("claim", "run", "tmp")))
+    podman("secret", "rm", name)
+
+
+def test_kube_play(pod):
+    name, played = pod
+    assert played.returncode == 0, played.stderr
+    names = podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
+    container = next(one for one in names if one.startswith(name) and not one.endswith("-infra"))
+    eventually(lambda: podman("exec", container, "moonrise", "health", "--ready").returncode, 0, deadline=LONG)
+    password = podman("exec", container, "cat", "/run/secrets/ds389/DS_DM_PASSWORD", check=True).stdout
+    assert password in (PASSWORD, base64.b64encode(PASSWORD.encode()).decode())  # podman 4.3 does not decode it
+    said = podman("exec", container, "ldapwhoami", "-x", "-H", "ldap://localhost:3389", "-D", "cn=Directory Manager",
+                  "-w", password, check=True).stdout
+    assert said == "dn: cn=directory manager\n"
+    assert podman("exec", container, "id", "-u").stdout == "389\n"
+    assert podman("exec", container, "touch", "/etc/x").returncode != 0
+    podman("stop", "--time", "120", container, check=True, timeout=150)
+    assert podman("inspect", "--format", "{{.State.ExitCode}}", container).stdout == "0\n"

@@ -15,6 +15,7 @@ local init = require "moonrise"
 local probe = require "moonrise.probe"
 local replication = require "apps.ds389.replication"
 local settings = require "apps.ds389.settings"
+local sys_file = require "sys.file"
 local sys_host = require "sys.host"
 
 local M = {}
@@ -23,6 +24,7 @@ local STATUS = fault.STATUS
 local CONFIG = "/etc/dirsrv/slapd-localhost" -- a link to /data/config
 local SHARE = "/usr/share/dirsrv"
 local ROOT_DN = "cn=Directory Manager"
+local SPACE = 64 << 20 -- bytes that a first boot takes, with logs and the memory of Berkeley DB
 local LOG_LEVEL = 266354688 -- what ns-slapd says without being asked for more
 
 --- The checks of settings.
@@ -153,6 +155,16 @@ function Instance:clear()
       if name ~= "unfinished" then fs.remove(self.data:path(folder .. "/" .. name), { recursive = true }) end
     end
   end
+  self:mkdir(self.config .. "/schema")
+end
+
+-- ns-slapd itself does not say what it lacks.
+function Instance:check_space()
+  local free = sys_file.space(self.data:path())
+  if free and free < SPACE then
+    fault.raise(STATUS.volume, "the volume %s is too small: a first boot takes %d MiB, and %d are free",
+      self.data:path(), SPACE >> 20, free >> 20)
+  end
 end
 
 -- dscontainer can't go on with what it has left when it was stopped in its first boot.
@@ -212,6 +224,7 @@ function Instance:create(options)
   if fs.exists(self:marker()) and not fs.exists(self:unfinished()) then
     return init.log("notice", "the instance on this volume is taken over as it is")
   end
+  self:check_space()
   if self:exists() and not fs.exists(self:unfinished()) then self:put_aside() end
   self:write(self:unfinished(), "")
   self:write_companions()
@@ -330,25 +343,34 @@ function Instance:import(config, options)
   fs.remove(path)
 end
 
---- Build indexes: those of some attributes, or all of them.
-function Instance:reindex(config, attributes)
-  for _, one in ipairs(config:suffixes()) do
-    local argv = { "db2index", "-n", one.backend }
-    for _, attribute in ipairs(attributes or {}) do table.move({ "-t", attribute }, 1, 2, #argv + 1, argv) end
-    init.log("notice", "indexes of %s are built: %s", one.suffix, attributes and table.concat(attributes, " ") or "all")
-    self:offline(config, argv)
+-- Build indexes of a database, all in one go.
+function Instance:reindex(config, backend, attributes)
+  local argv = { "db2index", "-n", backend }
+  for _, attribute in ipairs(attributes) do table.move({ "-t", attribute }, 1, 2, #argv + 1, argv) end
+  init.log("notice", "indexes of %s are built: %s", backend, table.concat(attributes, " "))
+  self:offline(config, argv)
+end
+
+--- Have the indexes of the settings; build those that are new, or all that there are.
+function Instance:index(config, list, is_all)
+  local new = config:add_indexes(list)
+  if is_all then
+    for _, one in ipairs(config:suffixes()) do self:reindex(config, one.backend, config:indexes(one.backend)) end
+  elseif #new > 0 then
+    self:reindex(config, configuration.BACKEND, new)
   end
 end
 
 -- ---- the server
 
--- A search of one entry, as it goes over the wire (RFC 4511), and a result that shows
--- that its database answers: success, no such object, or that it takes a password.
+-- A search of one entry, as it goes over the wire (RFC 4511). Any result shows that its
+-- database answers, be it a refusal; except an error of operations (1), busy (51),
+-- unavailable (52), unwilling (53), other (80).
 local function ask(dn)
   local search = ("\x04%s\x0a\1\0\x0a\1\0\2\1\0\2\1\0\1\1\0\x87\x0bobjectClass\x30\5\4\x031.1"):format(
     string.pack("s1", dn))
   local body = "\2\1\1\x63" .. string.pack("s1", search)
-  return { send = "\x30" .. string.pack("s1", body), expect = "\x65.\x0a\1[%z\x20\x30]" }
+  return { send = "\x30" .. string.pack("s1", body), expect = "\x65.\x0a\1[^\1\x33-\x35\x50]" }
 end
 
 --- Ask or tell the running server something, as its manager; by LDAPI.

@@ -30,9 +30,10 @@ function M.load(server)
     local text = fs.exists(path) and fs.read(path) or ""
     if text:find("%S") then
       if name ~= "dse.ldif" then init.log("warning", "dse.ldif is missing or empty: %s takes its place", name) end
-      local configuration = M.new((text:gsub("\n\n\n+", "\n\n")))
+      local repaired, count = text:gsub("\n\n\n+", "\n\n") -- more than one empty line is none of ns-slapd's
+      local configuration = M.new(repaired)
       configuration.path, configuration.server, configuration.before = server.config .. "/dse.ldif", server, text
-      configuration.is_changed = name ~= "dse.ldif"
+      configuration.is_changed = name ~= "dse.ldif" or count > 0
       return configuration
     end
   end
@@ -110,7 +111,7 @@ function Configuration:set_memory(percentage)
     init.log("warning", "DS_MEMORY_PERCENTAGE is not for mdb, which leaves its cache to the kernel")
   elseif percentage then
     local dn = "cn=config," .. LDBM -- until the server has made an entry of its own for bdb
-    if self:get("cn=bdb," .. dn) then dn = "cn=bdb," .. dn end
+    if self.document:get("cn=bdb," .. dn) then dn = "cn=bdb," .. dn end
     self:set(dn, "nsslapd-cache-autosize", percentage)
   end
 end
@@ -146,6 +147,15 @@ function Configuration:suffixes()
     if dn:lower():find(",cn=mapping tree,cn=config$") and self:get(dn, "nsslapd-state") == "backend" then
       list[#list + 1] = { suffix = self:get(dn, "cn"), backend = self:get(dn, "nsslapd-backend") }
     end
+  end
+  return list
+end
+
+--- The attributes that a database has an index of.
+function Configuration:indexes(backend)
+  local list, parent = {}, (",cn=index,cn=%s,%s"):format(backend, LDBM):lower()
+  for _, dn in ipairs(self.document:names()) do
+    if dn:lower():sub(-#parent) == parent then list[#list + 1] = self:get(dn, "cn") end
   end
   return list
 end
