@@ -149,7 +149,12 @@ class Upgrade:
         local init = require "moonrise"
         local fs = require "moonrise.fs"
         local dir = ...
-        fs.volume(dir .. "/volume", { template = dir .. "/template" })
+        local data = fs.volume(dir .. "/volume", { template = dir .. "/template" })
+        data:upgrade("schema", { snapshot = { "db" } }, function()
+          fs.append(data:path("db/rows"), "another\\n")
+          fs.write(data:path("db/version"), "2\\n", { mode = "0600" })
+          fs.remove(data:path("db/old"))
+        end)
         init.exit(0)
     """
 
@@ -170,6 +175,10 @@ class Upgrade:
         write(top + "/conf/both", "the user's\n")
         write(top + "/conf/gone-but-changed", "the user's\n")
         write(top + "/conf/users", "of the user alone\n")
+        os.mkdir(top + "/db", 0o750)
+        write(top + "/db/rows", "one\n", 0o640)
+        write(top + "/db/old", "1\n")
+        os.setxattr(top + "/db/rows", "user.table", b"kept")
         os.remove(top + "/conf/deleted")
         os.chmod(top + "/conf/mode", 0o600)
 
