@@ -115,12 +115,17 @@ static int l_open_append(lua_State *L)
 	return open_with(L, file_open_append);
 }
 
-/* lock(fd, shared) -> true; EAGAIN while somebody else holds it */
+/* lock(fd, shared, note) -> true; EAGAIN while somebody else holds it. The note is
+ * what the file then says. */
 static int l_lock(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1)->source.fd;
+	const char *note = luaL_optstring(L, 3, NULL);
+	int r = file_lock(fd, lua_toboolean(L, 2));
 
-	return answer(L, file_lock(fd, lua_toboolean(L, 2)), "lock");
+	if (r == 0 && note)
+		(void)file_note(fd, note); /* without it only a message says less */
+	return answer(L, r, "lock");
 }
 
 /* watcher() -> fd, which gives struct inotify_event */

@@ -360,6 +360,11 @@ int file_lock(int fd, bool shared)
 	return flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0 ? -errno : 0;
 }
 
+int file_note(int fd, const char *text)
+{
+	return ftruncate(fd, 0) < 0 ? -errno : file_write_all(fd, text, strlen(text));
+}
+
 int file_watcher(void)
 {
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

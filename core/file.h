@@ -37,6 +37,9 @@ int file_open_folder(const char *path);
  * while somebody else has it. */
 int file_lock(int fd, bool shared);
 
+/* All of its content is `text` now; on disk whenever that is. */
+int file_note(int fd, const char *text);
+
 /* An inotify descriptor; have it tell what happens in a folder, by the number
  * returned, or -errno; and not any more. */
 int file_watcher(void);

@@ -1,6 +1,7 @@
 --- What a volume remembers, in .moonrise/journal (see moonrise.journal).
 -- @module moonrise.volume.record
 local sys_file = require "sys.file"
+local sys_host = require "sys.host"
 local fault = require "moonrise.fault"
 local file = require "moonrise.file"
 local fs = require "moonrise.fs"
@@ -9,8 +10,9 @@ local journal = require "moonrise.journal"
 local M = {}
 
 local STATUS = fault.STATUS
-local FOLDER, NAME = "/.moonrise", "/.moonrise/journal"
-local EFBIG = 27
+local FOLDER, NAME, LOCK = "/.moonrise", "/.moonrise/journal", "/.moonrise/lock"
+local EAGAIN = 11
+local EFBIG, ENOLCK, EOPNOTSUPP = 27, 37, 95
 local SIZE_MAX = 16 << 20 -- far more than steps and images ever take
 
 local Record = {}
@@ -35,9 +37,38 @@ local function remember(self, what, name)
   if REMEMBER[what] then REMEMBER[what](self, name) end
 end
 
---- Read the record of a volume; nothing is changed.
+local held = {} -- locks by path: for as long as this process lives
+
+-- Who we are, for the message to the next one.
+local function own_name()
+  local name = (sys_file.read("/proc/sys/kernel/hostname") or "?"):match("^%C*")
+  return ("%s, since %s"):format(name, os.date("!%Y-%m-%d %H:%M:%S UTC"))
+end
+
+-- The folder and the lock are open to our group, so that the next random uid with gid 0
+-- can go on.
+local function lock(path)
+  if held[path] then return end
+  fs.mkdir(path .. FOLDER, { mode = "0775" })
+  local fd, why, errno = sys_file.open_append(path .. LOCK)
+  if not fd then file.fail("lock the volume " .. path, path, why, errno) end
+  local ok
+  ok, why, errno = sys_file.lock(fd, false, own_name())
+  if errno == EAGAIN then
+    local holder = (sys_file.read(path .. LOCK, 1024) or ""):match("^%C+")
+    fd:close()
+    fault.raise(STATUS.volume, "the volume %s is in use by another container%s", path, holder and ": " .. holder or "")
+  end
+  -- Some network file systems have no locks; then nothing can be told.
+  if not ok and errno ~= ENOLCK and errno ~= EOPNOTSUPP then file.fail("lock the volume " .. path, path, why, errno) end
+  sys_file.chmod(path .. LOCK, tonumber("0664", 8))
+  held[path] = fd
+end
+
+--- Read the record of a volume; nothing is changed but that it is ours from now on.
 -- @string path of the volume
 function M.load(path)
+  if sys_host.mode == "boot" then lock(path) end
   local text, why, errno = sys_file.read(path .. NAME, SIZE_MAX)
   if not text and errno ~= file.ENOENT then
     if errno == EFBIG then why = NAME .. ": it is larger than any that moonrise writes" end
@@ -52,11 +83,9 @@ function M.load(path)
   return self
 end
 
---- Make it ready to be written to. The folder is open to our group, so that the next
--- random uid with gid 0 can go on.
+--- Make it ready to be written to.
 function Record:begin()
   if not self.text or self.good == 0 then
-    fs.mkdir(self.path .. FOLDER, { mode = "0775" })
     fs.write(self.path .. NAME, journal.HEADER, { mode = "0664" })
   elseif self.good < #self.text then
     fs.write(self.path .. NAME, self.text:sub(1, self.good))
