@@ -216,7 +216,7 @@ bench: all
 # ---- what has to be installed; those of BUILD are enough for `make`
 
 BUILD    = make gcc libc6-dev libsystemd-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
-CHECK    = clang clang-format cppcheck dbus-bin dbus-daemon git libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
+CHECK    = clang clang-format cppcheck dbus-bin dbus-daemon git iproute2 libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
 	   libseccomp-dev lua-busted lua-check lua5.4 mandoc procps python3 python3-dbus python3-pexpect python3-pytest \
 	   python3-pytest-xdist python3-systemd scdoc shellcheck systemd tzdata util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap iptables netavark podman runc

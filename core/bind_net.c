@@ -7,14 +7,20 @@
  *     connect_tcp(address, port)   connect_unix(path) -> fd, maybe in progress
  *     fd:connected() -> true | false (in progress) | nil, reason, errno
  *     resolve(name) -> addresses   what can be known without asking the network
+ *     addresses() -> { { interface, address, v6, loopback, link_local }... }
+ *     hostname() -> name           set_hostname(name) -> true | nil, reason, errno
  *     notify(text) -> true | nil, reason, errno    to $NOTIFY_SOCKET */
+#include "address.h"
 #include "bind.h"
 #include "net.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <unistd.h>
+
+#define MAX_ADDRESSES 64
 
 /* The descriptor's userdata is on top of the stack already: own, then open. */
 static int give(lua_State *L, struct bind_fd *fd, int result, const char *what)
@@ -104,6 +110,55 @@ static int l_resolve(lua_State *L)
 	return 1;
 }
 
+static void set_flag(lua_State *L, const char *key, bool value)
+{
+	lua_pushboolean(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static int l_addresses(lua_State *L)
+{
+	struct address list[MAX_ADDRESSES];
+	int count = address_list(list, MAX_ADDRESSES);
+
+	if (count < 0)
+		return bind_fail(L, count, "addresses");
+	lua_createtable(L, count, 0);
+	for (int i = 0; i < count; i++) {
+		lua_createtable(L, 0, 5);
+		lua_pushstring(L, list[i].interface);
+		lua_setfield(L, -2, "interface");
+		lua_pushstring(L, list[i].text);
+		lua_setfield(L, -2, "address");
+		set_flag(L, "v6", list[i].is_v6);
+		set_flag(L, "loopback", list[i].is_loopback);
+		set_flag(L, "link_local", list[i].is_link_local);
+		lua_rawseti(L, -2, i + 1);
+	}
+	return 1;
+}
+
+static int l_hostname(lua_State *L)
+{
+	struct utsname names;
+
+	if (uname(&names) < 0)
+		return bind_fail(L, errno, "hostname");
+	lua_pushstring(L, names.nodename);
+	return 1;
+}
+
+static int l_set_hostname(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	int r = address_set_hostname(name);
+
+	if (r < 0)
+		return bind_fail(L, r, name);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 static int l_notify(lua_State *L)
 {
 	const char *text = luaL_checkstring(L, 1);
@@ -122,6 +177,9 @@ static const luaL_Reg functions[] = {
 	{ "connect_tcp", l_connect_tcp },
 	{ "connect_unix", l_connect_unix },
 	{ "resolve", l_resolve },
+	{ "addresses", l_addresses },
+	{ "hostname", l_hostname },
+	{ "set_hostname", l_set_hostname },
 	{ "notify", l_notify },
 	{ NULL, NULL },
 };

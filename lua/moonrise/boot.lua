@@ -67,6 +67,7 @@ local function stop_in_order()
   cancel_script()
   if package.loaded["moonrise.job"] then package.loaded["moonrise.job"].stop() end
   local in_time = decline.stop_all()
+  if package.loaded["moonrise.net"] then package.loaded["moonrise.net"].put_back() end
   killer:cancel()
   if exit_status == 0 and not in_time then exit_status = 137 end
 end

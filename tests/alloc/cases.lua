@@ -220,6 +220,11 @@ case("notify", function()
   assert(notify.same(fds[1], fds[2]) and notify.strerror(2))
 end)
 
+case("names and addresses", function()
+  local net = require "sys.net"
+  assert(net.addresses() and net.hostname() and not net.set_hostname(("x"):rep(1000)))
+end)
+
 case("file", function()
   local file = require "sys.file"
   local path = dir .. "/text"
