@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import tempfile
+import threading
 
 import pytest
 from moonrise import eventually, needs_root
@@ -158,3 +159,75 @@ def test_a_pipe_of_somebody_else(boot):
              inside='chmod 755 .; mkdir -m 777 run; exec setpriv --reuid 12345 --regid 0 --clear-groups "$@"')
     assert c.wait() == 0
     assert c.out == EXPECTED
+
+
+def resident(c):
+    """KiB of PID 1."""
+    with open(f"/proc/{c.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+
+class Sink(threading.Thread):
+    """Reads what comes and counts it, without keeping it."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.fd, self.write_end = os.pipe()
+        self.count = 0
+
+    def run(self):
+        while chunk := os.read(self.fd, 65536):
+            self.count += len(chunk)
+        os.close(self.fd)
+
+
+@pytest.mark.parametrize("mode", ["prefix", "json"])
+@pytest.mark.parametrize("flood", ["cat /dev/zero", "yes", "cat /dev/zero >&2 & yes & cat /dev/urandom"])
+def test_a_flood_takes_no_memory(boot, mode, flood):
+    """NUL bytes, short lines and noise at full speed; PID 1 answers, and stops in time."""
+    sink = Sink()
+    c = boot("""
+        local init = require "moonrise"
+        init.start { sh = "%s", name = "flood" }
+        init.log("notice", "started")
+    """ % flood, stdout=sink.write_end, env={"MOONRISE_LOG": mode})
+    os.close(sink.write_end)
+    c.says("started")
+    before = resident(c)
+    sink.start()
+    eventually(lambda: sink.count > 30_000_000)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert resident(c) < before + 32768
+    assert c.stop() == 0
+
+
+def test_a_flood_that_nobody_reads_takes_no_memory(boot):
+    read, write = os.pipe()
+    c = boot("""
+        local init = require "moonrise"
+        for i = 1, 5 do init.start { sh = "cat /dev/zero & yes", name = "flood" .. i } end
+        init.log("notice", "started")
+    """, stdout=write)
+    os.close(write)
+    c.says("started")
+    before = resident(c)
+    for _ in range(20):
+        eventually(lambda: c.moonrise("health").returncode, 0)
+    assert resident(c) < before + 32768
+    assert c.stop() == 0
+    os.close(read)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_container_without_an_output(boot, closed):
+    """Descriptors that are made later must not take its place."""
+    c = boot("""
+        local init = require "moonrise"
+        init.start { sh = "seq 1000; seq 1000 >&2; exec sleep infinity", name = "many", listen = "/run/x.sock" }
+        init.run { "touch", "started" }
+    """, inside=f"exec {closed}")
+    eventually(lambda: os.path.exists(c.path("started")))
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert c.stop() == 0
+    lines = {line for line in (c.out + c.err).splitlines() if not line.startswith("moonrise: ")}
+    assert lines <= {f"many: {n}" for n in range(1, 1001)}

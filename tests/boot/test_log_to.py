@@ -166,7 +166,7 @@ def test_one_that_does_not_read_holds_nobody(web):
     """The service waits for it, PID 1 does not, and the stop neither."""
     c = web("seq 1000000", 'command = { "sleep", "infinity" }')
     c.says("started")
-    assert c.moonrise("health").returncode == 0
+    eventually(lambda: c.moonrise("health").returncode, 0)
     assert c.stop() == 0
 
 
