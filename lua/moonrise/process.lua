@@ -120,6 +120,25 @@ function M.environment_list(env)
   return list
 end
 
+local ours, our_list -- what most processes get: made once
+
+local function changes_environment(options, user, launch)
+  return user or options.env or options.clear_env or options.secrets or package.loaded["moonrise.env"]
+    or next(launch.env or {}) or launch.listen and launch.listen[1]
+end
+
+-- The environment of a run: as a table, and as a list where that is there already.
+local function environment_of(options, user, launch)
+  if not changes_environment(options, user, launch) then
+    ours = ours or M.environment(options)
+    our_list = our_list or M.environment_list(ours)
+    return ours, our_list
+  end
+  local env = M.environment(options, user)
+  for name, value in pairs(launch.env or {}) do env[name] = value end
+  return env
+end
+
 -- Most processes are and may what we are and may.
 local RIGHTS = { "user", "group", "groups", "umask", "limits", "caps" }
 
@@ -184,12 +203,15 @@ local function open_output(options, key, fds, number)
   end
 end
 
+local nothing -- /dev/null, which most processes have as their stdin: opened once
+
 -- Fd 0 of the process; the end to write its text to, if that is where it comes from.
-local function open_input(options, fds)
+local function open_input(options, fds, given)
   local how = options.stdin or (options.tty and "inherit" or "null")
   if how == "inherit" then return nil end
   if INPUT[how] then
-    fds[0] = net.null("r")
+    nothing = nothing or net.null("r")
+    given[0] = nothing
     return nil
   end
   local source = strict.check(("'stdin' of %s"):format(options.name), how,
@@ -263,23 +285,22 @@ end
 -- @raise a fault that says at which stage it failed, and why
 function M.spawn(options, launch)
   local rights = M.rights_of(options)
-  local env = M.environment(options, rights.user)
-  for name, value in pairs(launch.env or {}) do env[name] = value end
+  local env, list = environment_of(options, rights.user, launch)
   local path = M.find(options, env)
   local fds <close> = setmetatable({}, { __close = close_all })
   local process = { name = options.name, started = loop.now(), relays = {} }
-  local input = open_input(options, fds)
+  local given = {}
+  local input = open_input(options, fds, given)
   local pipes = {
     stdout = open_output(options, "stdout", fds, 1),
     stderr = open_output(options, "stderr", fds, 2),
   }
   local argv = table.move(options, 1, #options, 1, {})
-  local given = {}
   for number, fd in pairs(fds) do given[number] = fd end
   for number, fd in pairs(launch.fds or {}) do given[number] = fd end
   if launch.listen and launch.listen[1] then M.pass_listen(launch, env, given) end
   local child, reason, _, stage = proc.spawn {
-    name = options.name, path = path, argv = argv, env = M.environment_list(env), cwd = options.cwd,
+    name = options.name, path = path, argv = argv, env = list or M.environment_list(env), cwd = options.cwd,
     umask = rights.umask, nice = options.nice, oom_score = options.oom_score, limits = rights.limits,
     uid = rights.uid, gid = rights.gid, groups = rights.groups, caps = rights.caps,
     no_new_privs = options.no_new_privs, tty = options.tty,

@@ -21,14 +21,23 @@ end
 
 M.describe = describe
 
+-- "string|integer" -> { string = true, integer = true }: the same few are asked for
+-- again and again.
+local sets = setmetatable({}, { __index = function(sets, types)
+  local set = {}
+  for name in types:gmatch("[^|]+") do set[name] = true end
+  sets[types] = set
+  return set
+end })
+
 -- "string|integer|secret": is the value of one of these types?
 local function has_type(value, types)
-  local kind, number = type(value), math.type(value)
+  local kind = type(value)
+  if kind == types then return true end
+  local set, number = sets[types], math.type(value)
+  if set[kind] or set.any or number and set[number] then return true end
   local class = kind == "table" and (getmetatable(value) or {}).__name
-  for name in types:gmatch("[^|]+") do
-    if name == kind or name == number or name == class or name == "any" then return true end
-  end
-  return false
+  return class and set[class] or false
 end
 
 -- argv: strings without NUL, or integers, which become strings.
@@ -76,6 +85,16 @@ local function value_of(what, key, value, rule)
   return value
 end
 
+-- Of each spec the rules that say something about an option which is not given.
+local completing = setmetatable({}, { __mode = "k", __index = function(all, spec)
+  local rules = {}
+  for key, rule in next, spec do
+    if type(rule) == "table" and (rule.required or rule.default ~= nil) then rules[key] = rule end
+  end
+  all[spec] = rules
+  return rules
+end })
+
 --- Check a table of options; raises at the script's line.
 -- @string what whose options they are: "start", "fs.volume"
 -- @tparam table options is not changed
@@ -101,8 +120,8 @@ function M.check(what, options, spec)
     end
   end
   if count > 0 then copy_argv(what, options, result, count) end
-  for key, rule in next, spec do
-    if type(rule) == "table" and result[key] == nil then
+  for key, rule in next, completing[spec] do
+    if result[key] == nil then
       if rule.required then refuse("%s needs '%s'", what, key) end
       result[key] = rule.default
     end
