@@ -333,6 +333,7 @@ def test_systemd_socket_activate_starts_the_container(boot):
     c = boot(PRELUDE + f'init.start {{ {PYTHON}, listen = {{ inherited = "web" }} }}', files=FILES,
              inside='exec systemd-socket-activate -l /run/web.sock --fdname=web "$@"')
     eventually(lambda: talk(c, b"hello", "/run/web.sock"), lambda said: said.endswith(b" hello"))
+    eventually(lambda: c.moonrise("health").returncode, 0)
     assert c.stop() == 0
 
 
