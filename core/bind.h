@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct tail;
+struct output;
+
 /* Registers what several modules share; called once for a state. */
 void bind_init(lua_State *L);
 
@@ -41,6 +44,10 @@ int bind_watch_fd(struct bind_fd *fd, uint32_t events); /* token, or -errno */
 void bind_unwatch_fd(struct bind_fd *fd);
 struct bind_fd *bind_watched_fd(unsigned token); /* or NULL */
 int bind_fd_connected(lua_State *L);             /* fd:connected(), in bind_net.c */
+
+/* NULL: it is none. */
+struct tail *bind_test_tail(lua_State *L, int index);
+struct output *bind_test_output(lua_State *L, int index);
 
 /* Events for sys.loop.next. They are C data until Lua asks for them. `text` and
  * `fds` are copied; 0 or -ENOMEM. */

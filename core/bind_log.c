@@ -3,6 +3,7 @@
 #include "bind.h"
 #include "follow.h"
 #include "forward.h"
+#include "intake.h"
 #include "log.h"
 #include "logfile.h"
 #include "record.h"
@@ -43,6 +44,12 @@ static int l_tail(lua_State *L)
 static struct tail *check_tail(lua_State *L, int index)
 {
 	return *(struct tail **)luaL_checkudata(L, index, TAIL_TYPE);
+}
+
+struct tail *bind_test_tail(lua_State *L, int index)
+{
+	struct tail **tail = luaL_testudata(L, index, TAIL_TYPE);
+	return tail ? *tail : NULL;
 }
 
 static void add_chunk(luaL_Buffer *buffer, const struct tail_chunk *chunk)
@@ -137,6 +144,15 @@ static int l_level(lua_State *L)
 	return 2;
 }
 
+/* ---- where it comes from */
+
+/* serve([root]): syslog and the journal, from the first call on */
+static int l_serve(lua_State *L)
+{
+	intake_open(luaL_optstring(L, 1, ""));
+	return 0;
+}
+
 /* ---- outputs other than the container's */
 
 static const char *const formats[] = { "prefix", "plain", "json", NULL };
@@ -190,7 +206,7 @@ static int l_to_journal(lua_State *L)
 	struct output **output = new_output(L);
 	struct forward forward;
 
-	int fd = forward_open(path, &forward);
+	int fd = intake_serves(path) ? -ECONNREFUSED : forward_open(path, &forward);
 	if (fd < 0)
 		return bind_fail(L, fd, path);
 	*output = output_new_journal(fd, &forward);
@@ -205,6 +221,12 @@ static struct output *opt_output(lua_State *L, int index)
 {
 	struct output **output =
 		lua_isnoneornil(L, index) ? NULL : luaL_checkudata(L, index, OUTPUT_TYPE);
+	return output ? *output : NULL;
+}
+
+struct output *bind_test_output(lua_State *L, int index)
+{
+	struct output **output = luaL_testudata(L, index, OUTPUT_TYPE);
 	return output ? *output : NULL;
 }
 
@@ -370,9 +392,11 @@ static const luaL_Reg tail_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-	{ "line", l_line },       { "relay", l_relay },     { "tail", l_tail },
-	{ "format", l_format },   { "level", l_level },     { "follow", l_follow },
-	{ "to_pipe", l_to_pipe }, { "to_file", l_to_file }, { "to_journal", l_to_journal },
+	{ "serve", l_serve },     { "line", l_line },
+	{ "relay", l_relay },     { "tail", l_tail },
+	{ "format", l_format },   { "level", l_level },
+	{ "follow", l_follow },   { "to_pipe", l_to_pipe },
+	{ "to_file", l_to_file }, { "to_journal", l_to_journal },
 	{ NULL, NULL },
 };
 

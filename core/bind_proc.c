@@ -4,7 +4,8 @@
  *     spawn{ path=, argv={}, env={"K=V"}|nil, cwd=, umask=, nice=, oom_score=,
  *            limits={ nofile={soft,hard} }, uid=, gid=, groups={}, caps={names}|nil,
  *            no_new_privs=, session=true, tty=, sweep=, fds={ [0]=fd, ... },
- *            own_pid={"LISTEN_PID"}: more variables, with the child's pid }
+ *            own_pid={"LISTEN_PID"}: more variables, with the child's pid
+ *            log=, tail=, output=: as of a relay, for what it says to syslog or the journal }
  *         -> child | nil, "stage subject: reason", errno, stage
  *     exec{ path=, argv={}, env={}, fds={}, own_pid={} }    in place of the init
  *         -> nil, reason, errno
@@ -29,6 +30,7 @@
 #include "descend.h"
 #include "family.h"
 #include "host.h"
+#include "origin.h"
 #include "signal.h"
 #include "spawn.h"
 #include "util.h"
@@ -46,6 +48,7 @@ extern char **environ;
 /* Belongs to C, so that a child is known to its end whatever becomes of Lua. */
 struct process {
 	struct family family;
+	struct origin *origin;
 	struct handle *handle; /* NULL: Lua has let go of it */
 };
 
@@ -65,6 +68,7 @@ static void free_process(struct process *process)
 {
 	if (process->handle)
 		process->handle->process = NULL;
+	origin_end(process->origin);
 	free(process);
 }
 
@@ -284,6 +288,19 @@ static pid_t start(struct spawn_plan *plan, bool sweep, struct handle *handle,
 	return handle->pid;
 }
 
+/* Of the options on the stack. */
+static void name_origin(lua_State *L, struct handle *handle, const char *path)
+{
+	lua_getfield(L, 1, "log");
+	lua_getfield(L, 1, "tail");
+	lua_getfield(L, 1, "output");
+	if (lua_isstring(L, -3))
+		handle->process->origin =
+			origin_new(handle->id, lua_tostring(L, -3), path, bind_test_tail(L, -2),
+				   bind_test_output(L, -1));
+	lua_pop(L, 3);
+}
+
 static int l_spawn(lua_State *L)
 {
 	struct spawn_plan plan;
@@ -300,6 +317,8 @@ static int l_spawn(lua_State *L)
 		error = (struct spawn_error){ .stage = "capabilities", .error = -r };
 	else
 		r = start(&plan, sweep, handle, &error);
+	if (r >= 0)
+		name_origin(L, handle, plan.path);
 	cred_plan_done(&plan.cred);
 	bind_start_collector(L);
 	return r < 0 ? fail_spawn(L, &error) : 1;

@@ -10,6 +10,7 @@
 #include "follow.h"
 #include "guard.h"
 #include "handover.h"
+#include "intake.h"
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
@@ -165,6 +166,7 @@ static void flush_all(void)
 	bool is_late = stop_deadline == LOOP_FOREVER || stop_deadline < soon;
 	struct output_end end = { READER_NS, is_late ? soon : stop_deadline };
 
+	intake_flush();
 	follow_flush(&end);
 	relay_flush(&end);
 }
@@ -174,6 +176,7 @@ int host_hand_over(const struct spawn_plan *plan)
 	flush_all();
 	control_done(LOOP_NOW);
 	notify_done();
+	intake_done();
 	return handover_exec(plan);
 }
 
@@ -220,6 +223,7 @@ int host_run(const struct host_options *options)
 		notify_done();
 		ending_run(SIGTERM, lost || *failure ? grace_without_lua() : rest_grace);
 		flush_all();
+		intake_done();
 	}
 	return exit_status;
 }

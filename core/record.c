@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define ESCAPED_MAX 6  /* one byte as \u001f */
-#define JSON_FRAME 160 /* keys, punctuation, the time, the stream and the level */
+#define JSON_FRAME 192 /* keys, punctuation, the time, the stream, the level, the pid */
 #define JOURNAL_FRAME 100
 
 enum record_format record_format_from(const char *word)
@@ -161,9 +161,14 @@ static char *write_json(const struct record *r, char *dst)
 	dst = put_time(dst, r->time);
 	dst = put_string(dst, "\",\"name\":\"");
 	dst = record_put_json(dst, r->name, strlen(r->name));
+	if (r->tag)
+		dst = record_put_json(put_string(dst, "\",\"tag\":\""), r->tag, strlen(r->tag));
 	dst = put_word(dst, "\",\"stream\":\"", r->stream);
 	dst = put_word(dst, "\",\"level\":\"", r->level);
-	dst = put_string(dst, "\",\"message\":\"");
+	if (r->pid > 0)
+		dst += sprintf(dst, "\",\"pid\":%d,\"message\":\"", r->pid);
+	else
+		dst = put_string(dst, "\",\"message\":\"");
 	dst = record_put_json(dst, r->text, r->length);
 	if (r->partial)
 		return put_string(dst, "\",\"partial\":true}");
@@ -183,18 +188,20 @@ static char *write_journal(const struct record *r, char *dst)
 	if (r->partial)
 		dst = put_string(dst, "\nCONTAINER_PARTIAL_MESSAGE=true"); /* as Docker says it */
 	dst = put_string(dst, "\nMESSAGE=");
+	if (r->tag)
+		dst = put_string(put_string(dst, r->tag), ": ");
 	dst = put(dst, r->text, r->length);
 	return put_string(dst, "\n");
 }
 
 size_t record_room(enum record_format format, const struct record *r)
 {
-	size_t name = strlen(r->name);
+	size_t names = strlen(r->name) + (r->tag ? strlen(r->tag) : 0);
 	if (format == RECORD_JOURNAL)
-		return JOURNAL_FRAME + name + r->length;
+		return JOURNAL_FRAME + names + r->length;
 	if (format != RECORD_JSON)
-		return name + 2 + r->length + 2;
-	return JSON_FRAME + ESCAPED_MAX * (name + r->length);
+		return names + 2 * strlen(": ") + r->length + 2;
+	return JSON_FRAME + ESCAPED_MAX * (names + r->length);
 }
 
 size_t record_write(enum record_format format, const struct record *r, char *dst)
@@ -209,6 +216,8 @@ size_t record_write(enum record_format format, const struct record *r, char *dst
 			end = put_string(end, r->name);
 			end = put(end, ": ", 2);
 		}
+		if (r->tag)
+			end = put(put_string(end, r->tag), ": ", 2);
 		end = put(end, r->text, r->length);
 		if (r->partial)
 			*end++ = '\\';

@@ -16,6 +16,8 @@ struct record {
 	const char *name;   /* the service, or moonrise itself */
 	const char *stream; /* "stderr", or NULL */
 	const char *level;  /* "warning", or NULL */
+	const char *tag;    /* what in it says this, or NULL */
+	int pid;            /* who it is, for JSON; 0: is not known */
 	const char *text;   /* without the newline */
 	size_t length;
 	bool partial; /* the line was too long and goes on in the next record */

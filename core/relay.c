@@ -90,8 +90,9 @@ static enum pump pump(struct relay *r)
 		r->ended = n <= 0 && !empty;
 	}
 	if (n > 0) {
-		tail_append(r->speaker.tail, r->speaker.stream, !r->has_read, data + length,
-			    (size_t)n);
+		if (!r->speaker.keeps_lines)
+			tail_append(r->speaker.tail, r->speaker.stream, !r->has_read, data + length,
+				    (size_t)n);
 		r->has_read = true;
 		length += (size_t)n;
 	}
@@ -159,7 +160,7 @@ struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, st
 		return NULL;
 	}
 	speaker_init(&r->speaker, name, stream, tail);
-	r->tail_start = tail_end(tail);
+	r->tail_start = tail ? tail_end(tail) : 0;
 	r->next = relays;
 	relays = r;
 	return r;
@@ -168,6 +169,11 @@ struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, st
 void relay_send_to(struct relay *r, struct output *output)
 {
 	speaker_send_to(&r->speaker, output);
+}
+
+struct speaker *relay_speaker(struct relay *r)
+{
+	return &r->speaker;
 }
 
 void relay_watch(struct relay *r, void (*line)(unsigned id, const char *text, size_t length),

@@ -17,11 +17,14 @@ struct relay;
 
 /* Takes the pipe's reading end over, which must be non-blocking. NULL when there
  * is no memory or no room in the loop (errno); the descriptor is still the
- * caller's then. What comes is also kept in `tail`. */
+ * caller's then. What comes is also kept in `tail`, if there is one. */
 struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, struct tail *tail);
 
 /* Before anything has come: its lines go there. */
 void relay_send_to(struct relay *relay, struct output *output);
+
+/* To say more of where it comes from. */
+struct speaker *relay_speaker(struct relay *relay);
 
 /* The owner lets go. What still comes through the pipe is forwarded all the
  * same; the relay frees itself at the end of it. NULL is fine. */

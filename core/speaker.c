@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-const char *const speaker_stream_names[] = { "stdout", "stderr", "file", NULL };
+const char *const speaker_stream_names[] = {
+	"stdout", "stderr", "file", "syslog", "journal", NULL
+};
 
 void speaker_init(struct speaker *s, const char *name, enum speaker_stream stream,
 		  struct tail *tail)
@@ -75,6 +77,22 @@ static bool put(struct speaker *s, const struct record *record)
 	return dst != NULL;
 }
 
+/* As if it had come through a pipe: "<4>tag: text". */
+static void keep(struct speaker *s, const struct record *record, enum log_level level)
+{
+	static char line[SPEAKER_LINE_MAX + 256];
+	size_t n = 0;
+	if (level != LEVEL_NONE)
+		n = (size_t)sprintf(line, "<%u>", log_syslog_priority(level));
+	if (record->tag)
+		n += (size_t)snprintf(line + n, sizeof(line) - SPEAKER_LINE_MAX - 1 - n,
+				      "%s: ", record->tag);
+	memcpy(line + n, record->text, record->length);
+	n += record->length;
+	line[n++] = '\n';
+	tail_append(s->tail, s->stream, false, line, n);
+}
+
 /* A line, or a piece of one. Later pieces have the level of the first. */
 static bool say(struct speaker *s, const char *text, size_t length, bool is_partial)
 {
@@ -87,12 +105,16 @@ static bool say(struct speaker *s, const char *text, size_t length, bool is_part
 	struct record record = { .name = s->name,
 				 .stream = speaker_stream_names[s->stream],
 				 .level = log_level_name(level),
+				 .tag = s->tag,
+				 .pid = s->pid,
 				 .text = text,
 				 .length = length,
 				 .partial = is_partial };
 	bool is_hidden = (level == LEVEL_NONE ? LEVEL_INFO : level) > s->least;
 	if (!is_hidden && !put(s, &record))
 		return false;
+	if (s->keeps_lines && s->tail)
+		keep(s, &record, level);
 	if (s->on_line)
 		s->on_line(s->watch, text, length);
 	s->level = level;

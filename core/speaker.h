@@ -16,7 +16,13 @@
 #define SPEAKER_LINE_MAX (16 * 1024) /* a longer line is split, and the pieces marked */
 #define SPEAKER_NAME_SIZE 128
 
-enum speaker_stream { SPEAKER_STDOUT, SPEAKER_STDERR, SPEAKER_FILE };
+enum speaker_stream {
+	SPEAKER_STDOUT,
+	SPEAKER_STDERR,
+	SPEAKER_FILE,
+	SPEAKER_SYSLOG,
+	SPEAKER_JOURNAL
+};
 extern const char *const speaker_stream_names[]; /* NULL at the end */
 
 struct speaker {
@@ -34,6 +40,12 @@ struct speaker {
 
 	enum log_level level; /* of a line of which a piece has been said */
 	bool goes_on;         /* ... so what comes next is no beginning of a line */
+
+	/* Of those that come by a socket: who in the service it is, or NULL, and its pid.
+	 * The tail gets lines, not what has been read. */
+	const char *tag;
+	int pid;
+	bool keeps_lines;
 
 	/* Each line also goes here, if it is set; it must not end the speaker. */
 	void (*on_line)(unsigned id, const char *text, size_t length);

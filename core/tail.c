@@ -38,7 +38,8 @@ struct tail *tail_new(void)
 
 struct tail *tail_ref(struct tail *t)
 {
-	t->refs++;
+	if (t)
+		t->refs++;
 	return t;
 }
 

@@ -23,9 +23,9 @@ struct tail_chunk {
 	size_t sizes[2];
 };
 
-struct tail *tail_new(void); /* NULL: no memory */
-struct tail *tail_ref(struct tail *tail);
-void tail_unref(struct tail *tail); /* NULL is fine */
+struct tail *tail_new(void);              /* NULL: no memory */
+struct tail *tail_ref(struct tail *tail); /* NULL is fine */
+void tail_unref(struct tail *tail);
 
 /* Without memory for the ring, what comes is not kept. */
 void tail_append(struct tail *tail, int stream, bool is_first, const char *data, size_t length);

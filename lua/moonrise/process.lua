@@ -299,12 +299,14 @@ function M.spawn(options, launch)
   for number, fd in pairs(fds) do given[number] = fd end
   for number, fd in pairs(launch.fds or {}) do given[number] = fd end
   if launch.listen and launch.listen[1] then M.pass_listen(launch, env, given) end
+  log.serve()
   local child, reason, _, stage = proc.spawn {
     name = options.name, path = path, argv = argv, env = list or M.environment_list(env), cwd = options.cwd,
     umask = rights.umask, nice = options.nice, oom_score = options.oom_score, limits = rights.limits,
     uid = rights.uid, gid = rights.gid, groups = rights.groups, caps = rights.caps,
     no_new_privs = options.no_new_privs, tty = options.tty,
     sweep = launch.sweep, fds = given, own_pid = launch.own_pid,
+    log = options.log or options.name, tail = launch.tail, output = launch.output,
   }
   if not child then
     for _, pipe in pairs(pipes) do pipe:close() end

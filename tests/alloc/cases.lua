@@ -108,12 +108,14 @@ end)
 
 case("spawn", function()
   local loop, net, proc = require "sys.loop", require "sys.net", require "sys.proc"
+  local log = require "sys.log"
   local r, w = net.pipe()
   local null <close> = net.null("r")
   local child = assert(proc.spawn {
     name = "echo", path = "/bin/echo", argv = { "echo", 12 }, env = { "A=B" }, cwd = "/", umask = 18,
     nice = 1, limits = { nofile = { 64, 64 } }, caps = {}, no_new_privs = true,
     fds = { [0] = null, [1] = w }, own_pid = { "LISTEN_PID", "WATCHDOG_PID" },
+    log = "name", tail = log.tail(),
   })
   w:close()
   assert(child:pid() > 0 and child:kill("CONT") and child:kill_all(18))
@@ -155,6 +157,7 @@ case("log", function()
   local loop, net, log = require "sys.loop", require "sys.net", require "sys.log"
   local r, w = net.pipe()
   log.line("debug", "nobody reads this")
+  log.serve(dir .. "/nowhere")
   local relay <close> = log.relay(r, "name", "stdout", log.tail())
   local id = relay:watch()
   assert(w:write("text\n") == 5)

@@ -150,7 +150,7 @@ def test_journald_and_journalctl(boot):
     c = boot('''
         local init, probe = require "moonrise", require "moonrise.probe"
         init.start { "/lib/systemd/systemd-journald", name = "journald", essential = false, stdout = "null",
-          stderr = "null", ready = probe.file "/run/systemd/journal/socket" }
+          stderr = "null", ready = probe.notify() }
         init.start { sh = "echo '<3>it hurts'; printf '\\\\303\\\\244\\n'; exec sleep infinity", name = "web",
           log = { journal = true } }
         init.log("notice", "started")
