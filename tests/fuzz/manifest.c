@@ -3,8 +3,8 @@
  * records. The first byte says which, and whether the rest gets its checksums, so that
  * these are not all that is ever seen. What a manifest lists must be in order, lie below
  * its top, and be written as it was read. $MOONRISE_FUZZ is a folder to work in. */
-#include "ledger.h"
 #include "manifest.h"
+#include "ledger.h"
 #include "util.h"
 
 #include <errno.h>
@@ -116,7 +116,8 @@ static void read_ledger(void)
 
 	require(r == 0 || (r == -EBADMSG && ledger.why[0]));
 	for (size_t i = 0; r == 0 && i < ledger.count; i++)
-		require(strlen(ledger.entries[i].what) + strlen(ledger.entries[i].name) < INPUT_MAX);
+		require(strlen(ledger.entries[i].what) + strlen(ledger.entries[i].name) <
+			INPUT_MAX);
 	ledger_done(&ledger);
 }
 
