@@ -47,6 +47,14 @@ static int open_spot(const struct image *image, const char *path, bool moved, st
 
 /* ---- the folders that lead to a path */
 
+/* The template's folder does not look as if something had been done in it. */
+static int keep_times(int folder, const struct stat *st)
+{
+	const struct timespec times[2] = { st->st_atim, st->st_mtim };
+
+	return futimens(folder, times) < 0 ? -errno : 0;
+}
+
 /* As the counterpart on the other side is, if there is one and it is a folder. */
 static int dress_folder(const struct image *image, const char *path, bool moved, int to)
 {
@@ -67,11 +75,13 @@ static int make_folder(const struct image *image, const char *path, bool moved)
 {
 	auto_spot struct spot spot = { .folder = -1 };
 	char temporary[NAME_MAX + 1];
-	struct stat st;
+	struct stat st, above;
 	int r = open_spot(image, path, moved, &spot);
 
 	if (r < 0 || fstatat(spot.folder, spot.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return r;
+	if (fstat(spot.folder, &above) < 0)
+		return -errno;
 	file_temporary_name(spot.name, temporary);
 	if (mkdirat(spot.folder, temporary, 0755) < 0 && errno != EEXIST)
 		return -errno;
@@ -79,7 +89,9 @@ static int make_folder(const struct image *image, const char *path, bool moved)
 	if (fd < 0)
 		return fd;
 	r = dress_folder(image, path, !moved, fd);
-	return r < 0 ? r : file_publish(spot.folder, temporary, spot.name, false);
+	if (r == 0)
+		r = file_publish(spot.folder, temporary, spot.name, false);
+	return r == 0 && moved ? keep_times(spot.folder, &above) : r;
 }
 
 static int make_folders(const struct image *image, const char *path, bool moved)
@@ -236,14 +248,6 @@ static int copy_aside(struct moving *moving, const struct step *step, const stru
 		return r;
 	strcpy(moving->copied.text, path_relative(path.text));
 	return copy_tree(&moving->copy, from->folder, from->name, to->folder, temporary);
-}
-
-/* The template's folder does not look as if something had been done in it. */
-static int keep_times(int folder, const struct stat *st)
-{
-	const struct timespec times[2] = { st->st_atim, st->st_mtim };
-
-	return futimens(folder, times) < 0 ? -errno : 0;
 }
 
 /* A copy-up makes several files of one with several names; so they are copied. */

@@ -129,6 +129,11 @@ def test_patterns(image):
     assert image.link("srv/b1") == "/data/srv/b1"
     assert (image.top / "srv/.a3/x").read_text() == ".a3"
     image.split("/srv/a*/x", "/srv/[!a]?")
+    image.make("srv/odd*/c1", "")
+    image.make("srv/odder/c1", "")
+    image.split("/srv/odd\\*/c?", "/sr\\v/b?/x*")
+    assert image.link("srv/odd*/c1") == "/data/srv/odd*/c1"
+    assert not (image.top / "srv/odder/c1").is_symlink()
 
 
 def test_names_of_any_bytes(image):
@@ -294,10 +299,12 @@ def test_parents_are_as_they_were(image):
     if IS_ROOT:
         os.chown(image.top / "etc", 12, 34)
         (image.top / "etc").chmod(0o2751)
+    os.utime(image.top / "etc", (1e9, 1e9))
     before = tree(image.top)[b"etc"]
-    image.split("/etc/app/sub/more.conf", "/srv/new/")
+    image.split("/etc/app/sub/more.conf", "/etc/motd", "/srv/new/")
     after = tree(image.template)
     assert after[b"etc"] == before
+    assert (image.template / "etc").stat().st_mtime == 1e9
     assert after[b"srv"][0] == after[b"srv/new"][0] == stat.S_IFDIR | 0o755
 
 
@@ -325,9 +332,11 @@ def test_a_file_first_and_its_folder_later(image):
     before = tree(image.top / "etc/app")
     image.split("/etc/app/sub/more.conf")
     image.split("/etc/app/app.conf", "/etc/motd")
+    (image.top / "etc/app").chmod(0o711)
     image.split("/etc/app")
     assert image.link("etc/app") == "/data/etc/app"
     assert tree(image.template / "etc/app") == before
+    assert tree(image.template)[b"etc/app"][0] == stat.S_IFDIR | 0o711
 
 
 def test_what_was_moved_is_found_again(image):
@@ -377,7 +386,7 @@ def test_all_faults_at_once(image):
 def test_conflicts(image):
     image.split("/etc/app", "/etc/motd")
     (image.top / "etc/app").unlink()
-    image.make("etc/app/app.conf", "other\n")
+    image.make("etc/app/app.conf", "APP\n")
     image.make("etc/app/sub", "")
     (image.top / "etc/motd").unlink()
     image.make("etc/motd/x", "")
