@@ -183,6 +183,37 @@ case("tail", function()
   assert(log.format(tail:time(0), "name", stream, text):find('"name":"name","stream":"stderr"', 1, true))
 end)
 
+case("log elsewhere", function()
+  local net, log, file = require "sys.net", require "sys.log", require "sys.file"
+  local path = dir .. "/log"
+  assert(log.level("<3>text") == "text" and select(2, log.level("<3>text")) == "error")
+  assert(select("#", log.to_file(dir .. "/none/log", 0, 0, "plain")) == 3)
+  local output = assert(log.to_file(path, 100, 1, "plain"))
+  local reader <close>, writer = net.pipe()
+  local pipe = assert(log.to_pipe(writer, "json"))
+  local r, w = net.pipe()
+  local relay <close> = log.relay(r, "name", "stdout", log.tail(), output)
+  assert(w:write("text\n") == 5)
+  w:close()
+  while not relay:drained() and not has_failed() do require("sys.loop").wait(0.01) end
+  assert(pipe:flush() and not reader:read(10))
+  pipe:close()
+  output:close()
+  file.remove(path)
+end)
+
+case("log follow", function()
+  local loop, log, file = require "sys.loop", require "sys.log", require "sys.file"
+  local path, tail = dir .. "/followed", log.tail()
+  file.remove(path)
+  local follow = assert(log.follow(dir .. "/f*d", "name", tail))
+  assert(file.write(path, "text\n"))
+  while tail:finish() == 0 and not has_failed() do loop.wait(0.01) end
+  assert(has_failed() or tail:read(0) == "text\n")
+  follow:close()
+  file.remove(path)
+end)
+
 case("log journal", function()
   local listen, log, net, file = require "sys.listen", require "sys.log", require "sys.net", require "sys.file"
   local path = dir .. "/journal"
