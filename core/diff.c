@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Two streams in the same order: what the manifest says, and what is there. */
+/* By the manifest: two streams in the same order, what it says, and what is there. By the
+ * layers of an overlay: what is in the upper one, and what the lower ones have there. */
 #include "diff.h"
 
 #include "describe.h"
+#include "layers.h"
 #include "scan.h"
 #include "util.h"
 
@@ -14,8 +16,13 @@
 struct comparison {
 	struct diff *diff;
 	struct manifest_reader reader;
-	int before;         /* of manifest_next: 1 while the reader has an entry */
-	struct path closed; /* nothing is known of what is below */
+	int before;          /* of manifest_next: 1 while the reader has an entry */
+	struct path closed;  /* nothing is known of what is below */
+	struct path deleted; /* and so is what is below */
+
+	struct layers layers;
+	int layer; /* that has what was there before; -1: all is said by its entry */
+	struct entry lower;
 };
 
 /* ---- what does not count */
@@ -48,12 +55,24 @@ static int note_closed(void *context, const char *path)
 
 /* ---- what has changed */
 
+/* 1, 0 or -errno; what can't be read is another. */
+static int has_other_hash(const struct comparison *comparison, const struct entry *before,
+			  const struct entry *now)
+{
+	unsigned char hash[ENTRY_HASH], other[ENTRY_HASH];
+	int r = scan_hash(comparison->diff->image->root, now->path, hash);
+
+	memcpy(other, before->hash, ENTRY_HASH);
+	if (r == 0 && comparison->layer >= 0)
+		r = scan_hash(comparison->layer, before->path, other);
+	if (r < 0)
+		return r == -EACCES ? 1 : r;
+	return memcmp(hash, other, ENTRY_HASH) != 0;
+}
+
 static int has_other_content(const struct comparison *comparison, const struct entry *before,
 			     const struct entry *now)
 {
-	unsigned char hash[ENTRY_HASH];
-	int r;
-
 	if (now->type != 'f')
 		return strcmp(before->target, now->target) != 0 ||
 		       memcmp(before->device, now->device, sizeof(now->device)) != 0;
@@ -61,10 +80,7 @@ static int has_other_content(const struct comparison *comparison, const struct e
 		return true;
 	if (entry_same_time(&before->mtime, &now->mtime))
 		return false;
-	r = scan_hash(comparison->diff->image->root, now->path, hash);
-	if (r < 0 && r != -EACCES)
-		return r;
-	return r < 0 || !before->has_hash || memcmp(hash, before->hash, ENTRY_HASH) != 0;
+	return has_other_hash(comparison, before, now);
 }
 
 /* Attributes that are gone do not count: image layers drop most of them. */
@@ -95,24 +111,36 @@ static int compare(const struct comparison *comparison, const struct entry *befo
 	return what;
 }
 
-/* ---- the two streams */
-
 static int report(const struct comparison *comparison, enum diff_kind kind, unsigned int what,
 		  const struct entry *entry)
 {
 	return comparison->diff->found(comparison->diff->context, kind, what, entry);
 }
 
-static int report_deleted(const struct comparison *comparison)
+static int report_changed(const struct comparison *comparison, const struct entry *before,
+			  const struct entry *now, unsigned int also)
+{
+	int what = compare(comparison, before, now);
+
+	if (what >= 0)
+		what |= (int)also;
+	return what > 0 ? report(comparison, DIFF_CHANGED, (unsigned int)what, now) : what;
+}
+
+/* ---- by the manifest */
+
+static int report_deleted(struct comparison *comparison)
 {
 	const struct entry *entry = &comparison->reader.entry;
-	const char *closed = comparison->closed.text;
+	const char *closed = comparison->closed.text, *deleted = comparison->deleted.text;
 	struct path absolute = { "" };
 	int r = path_push(&absolute, entry->path);
 
 	if (r < 0 || is_ignored(comparison->diff, absolute.text) ||
-	    (closed[0] && path_is_within(absolute.text, closed)))
+	    (closed[0] && path_is_within(absolute.text, closed)) ||
+	    (deleted[0] && path_is_within(absolute.text, deleted)))
 		return r;
+	comparison->deleted = absolute;
 	return report(comparison, DIFF_DELETED, 0, entry);
 }
 
@@ -135,18 +163,16 @@ static int look_at(void *context, const struct entry *now)
 {
 	struct comparison *comparison = context;
 	const struct entry *before = &comparison->reader.entry;
-	int what, r = catch_up(comparison, now->path);
+	int r = catch_up(comparison, now->path);
 
 	if (r < 0)
 		return r;
 	if (comparison->before == 0 || strcmp(before->path, now->path) != 0)
 		return report(comparison, DIFF_CREATED, 0, now);
-	what = compare(comparison, before, now);
-	if (what > 0)
-		what = report(comparison, DIFF_CHANGED, (unsigned int)what, now);
-	if (what == 0)
+	r = report_changed(comparison, before, now, 0);
+	if (r == 0)
 		comparison->before = manifest_next(&comparison->reader);
-	return what;
+	return r;
 }
 
 static int open_manifest(struct comparison *comparison)
@@ -160,40 +186,88 @@ static int open_manifest(struct comparison *comparison)
 	return r == -ENOENT || r == -ENOTDIR ? -ENODATA : r;
 }
 
-static int compare_all(struct comparison *comparison)
+static int compare_all(struct comparison *comparison, int folder,
+		       int (*add)(void *context, const struct entry *now))
 {
-	struct diff *diff = comparison->diff;
 	struct scan scan = {
 		.sockets = true,
 		.skip = is_skipped,
 		.closed = note_closed,
-		.add = look_at,
+		.add = add,
 		.context = comparison,
 	};
 	struct tree_path path;
-	int r;
+	int r = scan_tree(folder, &scan, &path);
 
-	comparison->before = manifest_next(&comparison->reader);
-	if (comparison->before < 0)
-		return comparison->before;
-	r = scan_tree(diff->image->root, &scan, &path);
-	if (r == 0)
-		r = catch_up(comparison, NULL);
-	else
-		(void)path_push(&diff->where, path.text);
+	if (r < 0)
+		(void)path_push(&comparison->diff->where, path.text);
 	return r;
+}
+
+static int diff_by_manifest(struct comparison *comparison)
+{
+	int r = open_manifest(comparison);
+
+	if (r == 0) {
+		comparison->layer = -1;
+		comparison->before = manifest_next(&comparison->reader);
+		r = comparison->before < 0 ? comparison->before : 0;
+		if (r == 0)
+			r = compare_all(comparison, comparison->diff->image->root, look_at);
+		if (r == 0)
+			r = catch_up(comparison, NULL);
+		manifest_close(&comparison->reader);
+	}
+	if (r == -EBADMSG)
+		strcpy(comparison->diff->why, comparison->reader.why);
+	return r;
+}
+
+/* ---- by the layers of an overlay */
+
+static int describe_lower(struct comparison *comparison, const char *path, const struct stat *st)
+{
+	struct entry *lower = &comparison->lower;
+
+	strcpy(lower->path, path);
+	return scan_entry(comparison->layer, path, st, false, lower);
+}
+
+/* A folder that was removed and made again hides what the image has in it. */
+static unsigned int is_new_folder(const struct comparison *comparison, const struct entry *now)
+{
+	bool is = comparison->lower.type == 'd' && now->type == 'd' &&
+		  layers_is_opaque(comparison->layers.upper, now->path);
+
+	return is ? DIFF_CONTENT : 0;
+}
+
+static int look_at_upper(void *context, const struct entry *now)
+{
+	struct comparison *comparison = context;
+	bool removed = now->type == 'c' && now->device[0] == 0 && now->device[1] == 0;
+	struct stat st;
+	int r = layers_find(&comparison->layers, now->path, &comparison->layer, &st);
+
+	if (r <= 0)
+		return r < 0 || removed ? r : report(comparison, DIFF_CREATED, 0, now);
+	r = describe_lower(comparison, now->path, &st);
+	if (r < 0)
+		return r;
+	if (removed)
+		return report(comparison, DIFF_DELETED, 0, &comparison->lower);
+	return report_changed(comparison, &comparison->lower, now, is_new_folder(comparison, now));
 }
 
 int diff_run(struct diff *diff)
 {
-	struct comparison comparison = { .diff = diff };
-	int r = open_manifest(&comparison);
+	struct comparison comparison = { .diff = diff, .layer = -1 };
+	int r = layers_open(&comparison.layers, diff->root);
 
-	if (r == 0) {
-		r = compare_all(&comparison);
-		manifest_close(&comparison.reader);
-	}
-	if (r == -EBADMSG)
-		strcpy(diff->why, comparison.reader.why);
+	if (r == -ENODATA)
+		return diff_by_manifest(&comparison);
+	if (r == 0)
+		r = compare_all(&comparison, comparison.layers.upper, look_at_upper);
+	layers_done(&comparison.layers);
 	return r;
 }

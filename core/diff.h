@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is other in a container than in its image, outside of what comes and goes: by the
- * manifest of the whole image that was taken when it was built. */
+ * layers of its overlay, if they are in sight, else by the manifest of the whole image that
+ * was taken when it was built. */
 #ifndef MOONRISE_DIFF_H
 #define MOONRISE_DIFF_H
 
@@ -16,6 +17,7 @@ enum { DIFF_TYPE = 1, DIFF_CONTENT = 2, DIFF_MODE = 4, DIFF_OWNER = 8, DIFF_ATTR
 
 struct diff {
 	const struct image *image;
+	const char *root; /* of the image, as a path */
 	/* Patterns of paths to leave out, with all that is below; "*" stands within a name. */
 	const char *const *ignore;
 	size_t ignore_count;
@@ -30,7 +32,7 @@ struct diff {
 	char why[128];       /* after -EBADMSG: what is wrong with the manifest */
 };
 
-/* 0 or -errno; -ENODATA when no manifest was taken. */
+/* 0 or -errno; -ENODATA when there is nothing to compare with. */
 int diff_run(struct diff *diff);
 
 #endif

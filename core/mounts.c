@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
-static void unescape(char *text)
+void mounts_unescape(char *text)
 {
 	char *out = text;
 
@@ -27,15 +27,15 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-/* The fifth field, or NULL. */
-static char *mount_point(char *line)
+/* The fifth field, or NULL; *line is what follows it. */
+static char *mount_point(char **line)
 {
 	char *field = NULL;
 
 	for (int i = 0; i < 5; i++)
-		field = strsep(&line, " ");
+		field = strsep(line, " ");
 	if (field)
-		unescape(field);
+		mounts_unescape(field);
 	return field;
 }
 
@@ -66,7 +66,8 @@ int mounts_read(const char *root, struct mounts *ret_mounts)
 	length = strcmp(top, "/") == 0 ? 0 : strlen(top);
 	top[length] = '\0';
 	while (r == 0 && getline(&line, &size, file) > 0) {
-		const char *point = mount_point(line);
+		char *rest = line;
+		const char *point = mount_point(&rest);
 
 		if (point && path_is_within(point, top) && strcmp(point + length, "/") != 0 &&
 		    point[length])
@@ -75,6 +76,44 @@ int mounts_read(const char *root, struct mounts *ret_mounts)
 	if (r < 0)
 		mounts_done(ret_mounts);
 	return r;
+}
+
+/* "... - TYPE SOURCE OPTIONS" */
+static char *options_of(char *rest, const char *type)
+{
+	char *end = rest ? strstr(rest, "- ") : NULL;
+	const char *found;
+
+	if (!end)
+		return NULL;
+	end += 2;
+	found = strsep(&end, " ");
+	if (strcmp(found, type) != 0 || !strsep(&end, " ") || !end)
+		return NULL;
+	end[strcspn(end, "\n")] = '\0';
+	return strdup(end);
+}
+
+/* Of several at one place, the last is on top. */
+char *mounts_options(const char *root, const char *type)
+{
+	auto_free char *line = NULL;
+	char top[PATH_MAX], *options = NULL;
+	size_t size = 0;
+
+	if (!realpath(root, top))
+		return NULL;
+	auto_fclose FILE *file = fopen("/proc/self/mountinfo", "re");
+	while (file && getline(&line, &size, file) > 0) {
+		char *rest = line;
+		const char *point = mount_point(&rest);
+
+		if (!point || strcmp(point, top) != 0)
+			continue;
+		free(options);
+		options = options_of(rest, type);
+	}
+	return options;
 }
 
 void mounts_done(struct mounts *mounts)

@@ -16,6 +16,11 @@ struct mounts {
 int mounts_read(const char *root, struct mounts *ret_mounts);
 void mounts_done(struct mounts *mounts);
 
+/* The options of the file system that is mounted at `root` itself, to be freed; NULL when
+ * it is none of this type. They are separated by commas, and escaped one by one. */
+char *mounts_options(const char *root, const char *type);
+void mounts_unescape(char *text);
+
 /* The path is one of them, or lies in one. */
 bool mounts_cover(const struct mounts *mounts, const char *path);
 

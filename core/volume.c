@@ -193,6 +193,7 @@ static int run_diff(const struct options *options, const struct image *image)
 	unsigned long long count = 0;
 	struct diff diff = {
 		.image = image,
+		.root = options->root,
 		.ignore = options->ignore,
 		.ignore_count = options->ignore_count,
 		.found = options->json ? print_object : print_line,

@@ -46,8 +46,8 @@ def test_what_goes_with_the_container(top):
     (top / "usr/lib.x").write_text("")
     (top / "var/log/new\n").mkdir()
     (top / "var/log/new\n" / "file").write_text("")
-    lines = ["changed /etc/link: content", "deleted /etc/more/", "deleted /etc/more/three", "changed /etc/one: content",
-             "changed /etc/two: mode", "changed /usr/lib/x/: type", "created /usr/lib.x", "created /var/log/new\\012/",
+    lines = ["changed /etc/link: content", "deleted /etc/more/", "changed /etc/one: content", "changed /etc/two: mode",
+             "changed /usr/lib/x/: type", "created /usr/lib.x", "created /var/log/new\\012/",
              "created /var/log/new\\012/file"]
     assert diff(top) == lines
     assert diff(top, "--fail", status=1) == lines
@@ -123,3 +123,35 @@ def test_without_a_manifest_and_with_a_bad_one(top):
     done = run("volume", "diff", "--root", str(top), "--json")
     assert (done.returncode, done.stdout) == (66, "") and "moonrise volume split --all" in done.stderr
     assert run("volume", "diff", "x").returncode == 64
+
+
+OVERLAY = r"""
+mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir -p low:1/etc 'low 2' upper,3 work image || exit 77
+cp -a "$2/." 'low 2'
+echo 4 > low:1/etc/four; mknod low:1/etc/gone c 0 0; echo x > 'low 2/etc/gone'
+mkdir 'low 2/etc/dir'; echo y > 'low 2/etc/dir/x'; mkdir 'low 2/etc/open'; echo z > 'low 2/etc/open/z'
+mount -t overlay -o "lowerdir=$1/low\\:1:$1/low 2,upperdir=$1/upper\\,3,workdir=$1/work" overlay image || exit 77
+cd image
+moonrise volume diff --root . --fail || exit
+echo ! > etc/one; chmod 600 etc/two; touch etc/four; rm -r etc/more; ln -sfn two etc/link; rm usr/lib/x; mkdir usr/lib/x
+echo n > etc/gone; mkdir -p var/log/new; echo f > var/log/new/file; mknod var/log/null c 1 3; rm etc/open/z
+rm -r etc/dir; mkdir etc/dir; echo n > etc/dir/n; touch tmp/x data/x; cp -p usr/lib.y usr/lib.z 2> /dev/null
+moonrise volume diff --root . --ignore /var/log/null --fail
+"""
+
+
+@needs_root
+def test_by_the_layers_of_an_overlay(top, tmp_path_factory):
+    (top / "data-template/.moonrise/image").unlink()
+    place = tmp_path_factory.mktemp("overlay")
+    env = environment()
+    env["PATH"] = os.path.dirname(BINARY) + ":" + env["PATH"]
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", OVERLAY, "sh", place, top], env=env, capture_output=True,
+                          text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("no overlay can be mounted here")
+    assert done.stdout.splitlines() == [
+        "changed /etc/dir/: content", "created /etc/dir/n", "created /etc/gone", "changed /etc/link: content",
+        "deleted /etc/more/", "changed /etc/one: content", "deleted /etc/open/z", "changed /etc/two: mode",
+        "changed /usr/lib/x/: type", "created /var/log/new/", "created /var/log/new/file"], done.stderr
+    assert done.returncode == 1
