@@ -203,6 +203,9 @@ function M.edit(path, changes, options)
   if type(changes) ~= "table" and type(changes) ~= "function" then
     fault.raise(STATUS.script, "fs.edit takes a table of changes or a function, not %s", strict.describe(changes))
   end
+  if sys_host.mode ~= "boot" and not M.exists(file.path(path, "fs.edit")) then -- a step before this may make it
+    return require("moonrise.rehearse").note(("edit %s  (now: not there)"):format(path), true)
+  end
   local text = M.read(file.path(path, "fs.edit"))
   local doc = require("moonrise.format").edit(path, text, changes, options.format)
   local new = tostring(doc)

@@ -319,6 +319,23 @@ def test_edit(boot):
         assert line in c.err
 
 
+def test_edit_watch_and_lock_rehearsed(tmp_path):
+    (tmp_path / "a.ini").write_text("[a]\nb = 1\n")
+    (tmp_path / "boot.lua").write_text(f"""
+local fs = require "moonrise.fs"
+fs.edit("{tmp_path}/a.ini", {{ a = {{ b = 2, c = 3 }} }})
+fs.edit("{tmp_path}/made.json", {{ a = 1 }})
+local watch = fs.watch("{tmp_path}/a.ini", error)
+assert(not watch:wait("1h"))
+local lock <close> = fs.lock("{tmp_path}/lock")
+""")
+    done = moonrise.run("check", str(tmp_path / "boot.lua"))
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in ["edit {}/a.ini: a b, a c", "edit {}/made.json  (now: not there)", "watch {}/a.ini", "lock {}/lock"]:
+        assert line.format(tmp_path) in done.stdout
+    assert (tmp_path / "a.ini").read_text() == "[a]\nb = 1\n" and not (tmp_path / "lock").exists()
+
+
 def test_edit_five_megabytes(boot):
     entry = "dn: cn=entry%d,cn=config\nobjectClass: top\ncn: entry%d\nnsslapd-port: 389\n" + "x: %s\n" % ("y" * 60) * 8
     text = "\n".join(entry % (n, n) for n in range(9000))

@@ -86,6 +86,7 @@ describe("apache", function()
     assert.equal("line 3: </a> where </b> is missing, for line 2", wrong("<a>\n<b>\n</a>\n"))
     assert.equal("line 1: this is neither <Section> nor </Section>", wrong("<a\n"))
     assert.equal("line 1: this is no </Section>", wrong("</a b>\n"))
+    assert.equal("line 101: too many sections in sections", wrong(("<a>\n"):rep(101)))
   end)
 
   it("refuses what it can't hold", function()

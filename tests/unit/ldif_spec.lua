@@ -62,6 +62,12 @@ describe("an LDIF document", function()
     assert.is_nil(doc:get(CONFIG, "nsslapd"))
   end)
 
+  it("has no names that take long to compare", function()
+    local spaces = (" "):rep(300000)
+    assert.equal("b", ldif.parse("dn: cn=a" .. spaces .. "x" .. spaces .. "," .. spaces .. "o=c\na: b\n")
+      :get("cn=a" .. spaces .. "x,o=c", "a"))
+  end)
+
   it("decodes values and unfolds lines", function()
     assert.equal("{CLEAR}ä", doc:get(CONFIG, "nsslapd-rootpw"))
     assert.equal('(targetattr != "aci")(version 3.0; acl "rootdse anon read access"; allow(read,search,compare) ' ..

@@ -19,7 +19,8 @@ describe("marked lines", function()
   it("are taken out again, and lines of others come back", function()
     local ours = { top = { "a" }, bottom = { "b" }, hides = "^10" }
     local text = marked.set(HOSTS, ours)
-    assert.equal("# moonrise: begin\na\n# moonrise: end\n127.0.0.1\tlocalhost\n# a comment\n#moonrise# 10.0.0.2\tabc\n" ..
+    assert.equal("# moonrise: begin\na\n# moonrise: end\n" ..
+      "127.0.0.1\tlocalhost\n# a comment\n#moonrise# 10.0.0.2\tabc\n" ..
       "# moonrise: begin\nb\n# moonrise: end\n", text)
     assert.equal(text, marked.set(text, ours))
     assert.equal(HOSTS, marked.clear(text))
@@ -29,7 +30,9 @@ describe("marked lines", function()
   end)
 
   it("end where their mark is, or are left alone", function()
-    for _, text in ipairs { "# moonrise: begin\na\n", "# moonrise: end\na\n", "x # moonrise: begin\na\n# moonrise: end\n" } do
+    for _, text in ipairs {
+      "# moonrise: begin\na\n", "# moonrise: end\na\n", "x # moonrise: begin\na\n# moonrise: end\n",
+    } do
       assert.equal(text, marked.clear(text))
     end
   end)

@@ -65,6 +65,7 @@ local function read_line(stack, raw, content, line, offset)
   if content:find("^</") then
     close_section(stack, content, line).tail = raw
   elseif content:find("^<") then
+    if #stack > document.MAX_DEPTH then fail(line, "too many sections in sections") end
     local section = {
       name = open_name(content, line), head = raw, items = {}, tail = "", line = line, is_section = true,
     }

@@ -35,6 +35,9 @@ Document.__index = Document
 
 local function refuse(message, ...) fault.raise(fault.STATUS.script, message, ...) end
 
+--- How deep sections in sections may be.
+M.MAX_DEPTH = 100
+
 --- Raise: the text that is read is wrong in a line.
 -- @int line
 -- @string message as string.format
@@ -129,20 +132,20 @@ local function values_of(items)
   return values
 end
 
--- A section as a plain table; of a name with several values, a list.
+-- A section as a plain table; of a name with several values, a list. Names are as
+-- they are written first.
 local function fill(doc, section, result)
-  local names = {} -- as they are written first
+  local names = {}
   for _, item in ipairs(items_of(doc, section)) do
-    if item.name then
-      local key = key_of(doc, item)
-      names[key] = names[key] or item.name
-      local name = names[key]
-      if item.is_section then
-        result[name] = fill(doc, item, type(result[name]) == "table" and result[name] or {})
-      else
-        local values = values_of(named(doc, section, name, false))
-        result[name] = values[2] ~= nil and values or values[1]
-      end
+    local key = item.name and key_of(doc, item)
+    local is_new = key and not names[key]
+    if is_new then names[key] = item.name end
+    local name = names[key or false]
+    if name and item.is_section then
+      result[name] = fill(doc, item, type(result[name]) == "table" and result[name] or {})
+    elseif is_new then
+      local values = values_of(named(doc, section, name, false))
+      result[name] = values[2] ~= nil and values or values[1]
     end
   end
   return result

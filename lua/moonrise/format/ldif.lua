@@ -210,11 +210,16 @@ local function plain_escapes(dn)
   return dn
 end
 
+-- Without spaces around what separates names from values. (" *," would take a time that
+-- grows with the square of a run of spaces.)
+local function squeeze(dn)
+  if not dn:find(" ", 1, true) then return dn end
+  local backwards = dn:gsub("^ +", ""):gsub("([,=+]) +", "%1"):reverse()
+  return (backwards:gsub("^ +", ""):gsub("([,=+]) +", "%1"):reverse())
+end
+
 local function fold(name, is_section)
-  if is_section then
-    if name:find('[\\"]') then name = plain_escapes(name) end
-    name = name:gsub(" *([,=+]) *", "%1"):gsub("^ +", ""):gsub(" +$", "")
-  end
+  if is_section then name = squeeze(name:find('[\\"]') and plain_escapes(name) or name) end
   return name:lower()
 end
 

@@ -54,6 +54,7 @@ function Reader:step(to)
 end
 
 function Reader:open(name, to)
+  if #self.stack > document.MAX_DEPTH then fail(self.line, "too many sections in sections") end
   self:flush(self.at)
   local section = { name = name, head = self.text:sub(self.at, to - 1), items = {}, tail = "", is_section = true }
   section.line = self.line
