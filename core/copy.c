@@ -39,14 +39,18 @@ static bool share_blocks(int from, int to)
 	return false;
 }
 
+#define SMALL (64 << 10) /* for less, a pipe in the kernel costs more than a buffer */
+#define CHUNK (8 << 20)  /* the disk is to begin while there is more to come */
+
 /* From where both stand, up to `size`; what the kernel won't do is left to the
  * caller. 0 or -errno. */
 static int copy_in_kernel(int from, int to, off_t *size)
 {
 	static atomic_bool unable;
 
-	while (!unable && *size > 0) {
-		ssize_t n = copy_file_range(from, NULL, to, NULL, (size_t)*size, 0);
+	while (!unable && *size > SMALL) {
+		size_t most = *size < CHUNK ? (size_t)*size : CHUNK;
+		ssize_t n = copy_file_range(from, NULL, to, NULL, most, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -57,6 +61,9 @@ static int copy_in_kernel(int from, int to, off_t *size)
 			return 0;
 		}
 		*size -= n;
+		if (*size > 0)
+			(void)sync_file_range(to, lseek(to, 0, SEEK_CUR) - n, n,
+					      SYNC_FILE_RANGE_WRITE);
 	}
 	return 0;
 }
@@ -110,15 +117,18 @@ static int copy_content(int from, int to, const struct stat *st)
 struct made {
 	int fd, folder;
 	const char *name;
+	struct stat st; /* of an open one: what is right already is left alone */
+	bool has_xattrs;
 	const char *own; /* whose extended attributes it gets; NULL: the original's */
 };
 
 static int set_xattr(void *context, const char *key, const void *value, size_t size)
 {
-	const struct made *made = context;
+	struct made *made = context;
 	char path[64 + NAME_MAX];
 	int r;
 
+	made->has_xattrs = true;
 	if (made->fd >= 0) {
 		r = fsetxattr(made->fd, key, value, size, 0);
 	} else {
@@ -141,9 +151,13 @@ static int copy_xattrs(int from_fd, int from, const char *name, struct made *mad
 /* A file that is then ours is not set-id. */
 static int give_owner(const struct made *made, const struct stat *model, mode_t *mode)
 {
-	int r = made->fd >= 0 ? fchown(made->fd, model->st_uid, model->st_gid)
-			      : fchownat(made->folder, made->name, model->st_uid, model->st_gid,
-					 AT_SYMLINK_NOFOLLOW);
+	int r;
+
+	if (made->fd >= 0 && made->st.st_uid == model->st_uid && made->st.st_gid == model->st_gid)
+		return 0;
+	r = made->fd >= 0 ? fchown(made->fd, model->st_uid, model->st_gid)
+			  : fchownat(made->folder, made->name, model->st_uid, model->st_gid,
+				     AT_SYMLINK_NOFOLLOW);
 
 	if (r == 0)
 		return 0;
@@ -152,6 +166,14 @@ static int give_owner(const struct made *made, const struct stat *model, mode_t 
 	if (!S_ISDIR(model->st_mode))
 		*mode &= 01777;
 	return 0;
+}
+
+/* An ACL has changed it, too. */
+static int give_mode(const struct made *made, mode_t mode)
+{
+	if (made->fd < 0 || (!made->has_xattrs && (made->st.st_mode & 07777) == mode))
+		return 0;
+	return fchmod(made->fd, mode) < 0 ? -errno : 0;
 }
 
 static int give_times(const struct made *made, const struct stat *model)
@@ -167,14 +189,16 @@ static int give_attributes(int from_fd, int from, const char *name, struct made 
 			   const struct stat *model)
 {
 	mode_t mode = model->st_mode & 07777;
-	int r = give_owner(made, model, &mode);
+	int r = made->fd >= 0 && fstat(made->fd, &made->st) < 0 ? -errno : 0;
 
+	if (r == 0)
+		r = give_owner(made, model, &mode);
 	if (r == 0 && made->own)
 		r = xattr_each(made->folder, made->own, set_xattr, made);
 	else if (r == 0)
 		r = copy_xattrs(from_fd, from, name, made);
-	if (r == 0 && made->fd >= 0 && fchmod(made->fd, mode) < 0)
-		r = -errno;
+	if (r == 0)
+		r = give_mode(made, mode);
 	return r < 0 ? r : give_times(made, model);
 }
 
@@ -200,23 +224,24 @@ int copy_attributes(int from, const char *name, const struct stat *model, int to
 	auto_close int fd = openat(to, to_name, FILE_OPEN_SAFELY | O_RDONLY);
 	struct made made = { .fd = fd, .folder = to, .name = to_name };
 	mode_t mode = model->st_mode & 07777;
-	struct stat st;
 	int r;
 
 	if (S_ISLNK(model->st_mode))
 		return give_owner(&made, model, &mode);
 	if (fd < 0)
 		return errno == EACCES || errno == EPERM || errno == ENOENT ? 0 : -errno;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &made.st) < 0)
 		return -errno;
-	if ((st.st_mode & S_IFMT) != (model->st_mode & S_IFMT))
+	if ((made.st.st_mode & S_IFMT) != (model->st_mode & S_IFMT))
 		return 0;
 	r = give_owner(&made, model, &mode);
 	if (r == 0)
 		r = xattr_each(to, to_name, remove_xattr, &made);
 	if (r == 0)
 		r = xattr_each(from, name, set_xattr, &made);
-	return r == 0 && fchmod(fd, mode) < 0 && errno != EPERM ? -errno : r;
+	if (r == 0)
+		r = give_mode(&made, mode);
+	return r == -EPERM ? 0 : r;
 }
 
 /* ---- entries */
@@ -233,8 +258,9 @@ static int copy_file(int from, const char *name, const struct stat *model, struc
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EOPNOTSUPP;
-	auto_close int fd = openat(made->folder, made->name,
-				   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	auto_close int fd =
+		openat(made->folder, made->name,
+		       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, model->st_mode & 0700);
 	if (fd < 0)
 		return -errno;
 	made->fd = fd;

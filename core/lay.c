@@ -380,15 +380,16 @@ static int dress_folder(struct lay *lay, struct lay_folder *folder)
 	return r;
 }
 
-/* The folder that was filled is op->folder's child by the temporary name. */
+/* The folder has all that belongs in it. */
 static int run_leave(struct lay *lay, struct lay_op *op)
 {
 	struct lay_folder *folder = op->folder, *parent = folder->parent;
 	struct lay_op in_parent = { .how = folder->how, .folder = parent, .name = folder->final };
 	int r = dress_folder(lay, folder);
 
-	if (r == 0)
-		r = lay_open(lay, parent);
+	if (r < 0 || !folder->final)
+		return r;
+	r = lay_open(lay, parent);
 	if (r < 0)
 		return r;
 	r = put_folder(&in_parent, folder->name);
@@ -464,8 +465,9 @@ static int end_round(struct lay *lay)
 {
 	int r = crew_wait(&lay->crew);
 
-	if (r == 0 && lay->round_entries > 0)
+	if (r == 0 && lay->unsynced)
 		r = sync_all(lay);
+	lay->unsynced = false;
 	if (r == 0)
 		r = run_ops(lay);
 	forget_ops(lay);
@@ -474,11 +476,18 @@ static int end_round(struct lay *lay)
 	return r;
 }
 
-/* Room for one more in this round, else in the next one. */
-static int count_one(struct lay *lay, uint64_t bytes)
+/* Room for one more in this round, else in the next one. What is in a folder in the
+ * making is not lost when it is cut short, so it can wait. */
+static int count_one(struct lay *lay, const struct lay_folder *folder, uint64_t bytes)
 {
 	int r = 0;
 
+	lay->unsynced = true;
+	if (folder->making) {
+		lay->entries++;
+		lay->bytes += bytes;
+		return 0;
+	}
 	if (lay->round_entries >= ROUND_ENTRIES || lay->round_bytes >= ROUND_BYTES)
 		r = end_round(lay);
 	lay->entries++;
@@ -495,7 +504,7 @@ struct job {
 	struct lay_folder *folder; /* open and held */
 	struct stat model;
 	bool keeps_own;
-	char temporary[NAME_MAX + 1];
+	char first[NAME_MAX + 1];
 	char name[NAME_MAX + 1];
 };
 
@@ -504,13 +513,13 @@ static int make_entry(const struct job *job)
 	const struct lay_folder *folder = job->folder;
 	const char *own = job->keeps_own ? job->name : NULL;
 	struct tree_path below = { "" };
-	int r = copy_entry(folder->from, job->name, &job->model, folder->to, job->temporary, own);
+	int r = copy_entry(folder->from, job->name, &job->model, folder->to, job->first, own);
 
 	if (r != -EEXIST)
 		return r;
-	r = tree_remove_at(folder->to, job->temporary, &below);
+	r = tree_remove_at(folder->to, job->first, &below);
 	return r < 0 ? r
-		     : copy_entry(folder->from, job->name, &job->model, folder->to, job->temporary,
+		     : copy_entry(folder->from, job->name, &job->model, folder->to, job->first,
 				  own);
 }
 
@@ -532,9 +541,30 @@ static void drop_job(void *context)
 	free(job);
 }
 
-static void final_name(const char *name, enum lay_how how, char ret_name[static NAME_MAX + 1])
+/* What it is to be called, and what it is made as. */
+struct names {
+	char final[NAME_MAX + 1], first[NAME_MAX + 1];
+	bool same;
+};
+
+static void find_names(const struct lay_folder *folder, const char *name, enum lay_how how,
+		       struct names *ret_names)
 {
-	add_suffix(name, how == LAY_BESIDE ? ".image-new" : "", ret_name);
+	add_suffix(name, how == LAY_BESIDE ? ".image-new" : "", ret_names->final);
+	ret_names->same = folder->making;
+	if (folder->making)
+		strcpy(ret_names->first, ret_names->final);
+	else
+		file_temporary_name(ret_names->final, ret_names->first);
+}
+
+/* What is in a folder in the making needs no name of its own at the end. */
+static int name_later(struct lay *lay, struct lay_folder *folder, const struct names *names,
+		      enum lay_how how)
+{
+	const struct lay_op op = { .run = run_name, .how = how };
+
+	return names->same ? 0 : add_op(lay, folder, names->final, &op);
 }
 
 static struct job *new_job(struct lay *lay, struct lay_folder *folder, const char *name,
@@ -559,21 +589,20 @@ static struct job *new_job(struct lay *lay, struct lay_folder *folder, const cha
 int lay_make(struct lay *lay, struct lay_folder *folder, const char *name, enum lay_how how,
 	     const struct stat *model, const struct stat *own)
 {
-	const struct lay_op op = { .run = run_name, .how = how };
-	char final[NAME_MAX + 1];
+	struct names names;
 	struct job *job;
-	int r = count_one(lay, S_ISREG(model->st_mode) ? (uint64_t)model->st_size : 0);
+	int r = count_one(lay, folder, S_ISREG(model->st_mode) ? (uint64_t)model->st_size : 0);
 
 	if (r < 0 || lay->rehearsal)
 		return r;
-	final_name(name, how, final);
-	r = add_op(lay, folder, final, &op);
+	find_names(folder, name, how, &names);
+	r = name_later(lay, folder, &names, how);
 	if (r < 0)
 		return r;
 	job = new_job(lay, folder, name, model, own);
 	if (!job)
 		return -ENOMEM;
-	file_temporary_name(final, job->temporary);
+	strcpy(job->first, names.first);
 	return crew_add(&lay->crew, job);
 }
 
@@ -601,20 +630,19 @@ void lay_first_done(struct lay *lay, struct lay_first *first)
 int lay_first_made(struct lay *lay, struct lay_folder *folder, const char *name, enum lay_how how,
 		   const struct stat *model, struct lay_first *ret_first)
 {
-	char final[NAME_MAX + 1], temporary[NAME_MAX + 1];
+	struct names names;
 	int r = lay_make(lay, folder, name, how, model, NULL);
 
 	ret_first->known = true;
 	if (r < 0 || lay->rehearsal)
 		return r;
 	r = crew_wait(&lay->crew);
-	final_name(name, how, final);
-	file_temporary_name(final, temporary);
+	find_names(folder, name, how, &names);
 	if (r == 0)
-		r = lay_first_there(lay, folder, final, ret_first);
+		r = lay_first_there(lay, folder, names.final, ret_first);
 	if (r < 0)
 		return r;
-	ret_first->temporary = strdup(temporary);
+	ret_first->temporary = strdup(names.first);
 	ret_first->round = lay->round;
 	return ret_first->temporary ? 0 : -ENOMEM;
 }
@@ -622,69 +650,65 @@ int lay_first_made(struct lay *lay, struct lay_folder *folder, const char *name,
 int lay_link(struct lay *lay, struct lay_folder *folder, const char *name, enum lay_how how,
 	     const struct lay_first *first)
 {
-	const struct lay_op op = { .run = run_name, .how = how };
-	char final[NAME_MAX + 1], temporary[NAME_MAX + 1];
+	struct names names;
 	struct tree_path below = { "" };
-	int r = count_one(lay, 0);
+	int r = count_one(lay, folder, 0);
 
 	if (r < 0 || lay->rehearsal)
 		return r;
-	final_name(name, how, final);
-	file_temporary_name(final, temporary);
-	r = tree_remove_at(folder->to, temporary, &below);
+	find_names(folder, name, how, &names);
+	r = tree_remove_at(folder->to, names.first, &below);
 	if (r == 0)
 		r = lay_open(lay, first->folder);
 	if (r < 0)
 		return failed_at(lay, folder, name, r);
 	if (linkat(first->folder->to,
 		   first->temporary && first->round == lay->round ? first->temporary : first->name,
-		   folder->to, temporary, 0) < 0)
+		   folder->to, names.first, 0) < 0)
 		r = -errno;
 	lay_close(lay, first->folder);
 	if (r < 0)
 		return r; /* the caller makes a copy, perhaps */
-	return add_op(lay, folder, final, &op);
+	return name_later(lay, folder, &names, how);
 }
 
 /* ---- folders in the making */
 
-static int make_temporary_folder(struct lay_folder *parent, const char *temporary, bool *ret_new)
+static int make_first(struct lay_folder *parent, const char *name, bool *ret_new)
 {
-	if (mkdirat(parent->to, temporary, 0700) == 0) {
-		*ret_new = true;
-		return 0;
-	}
-	if (errno != EEXIST)
-		return -errno;
-	*ret_new = false;
-	if (unlinkat(parent->to, temporary, 0) < 0) /* a folder, which is continued */
+	*ret_new = mkdirat(parent->to, name, 0700) == 0;
+	if (*ret_new || errno != EEXIST)
+		return *ret_new ? 0 : -errno;
+	if (unlinkat(parent->to, name, 0) < 0) /* a folder, which is continued */
 		return errno == EISDIR || errno == EPERM ? 0 : -errno;
-	*ret_new = true;
-	return mkdirat(parent->to, temporary, 0700) < 0 ? -errno : 0;
+	*ret_new = mkdirat(parent->to, name, 0700) == 0;
+	return *ret_new ? 0 : -errno;
 }
 
 int lay_make_folder(struct lay *lay, struct lay_folder *parent, const char *name, enum lay_how how,
 		    struct lay_folder **ret_folder)
 {
-	char final[NAME_MAX + 1], temporary[NAME_MAX + 1];
+	struct lay_folder *folder;
+	struct names names;
 	bool is_new = true;
-	int r = count_one(lay, 0);
+	int r = count_one(lay, parent, 0);
 
-	final_name(name, how, final);
-	file_temporary_name(final, temporary);
+	find_names(parent, name, how, &names);
 	if (r == 0 && !lay->rehearsal)
-		r = failed_at(lay, parent, name, make_temporary_folder(parent, temporary, &is_new));
+		r = failed_at(lay, parent, name, make_first(parent, names.first, &is_new));
 	if (r < 0)
 		return r;
-	*ret_folder = lay_folder(lay, parent, temporary);
-	if (!*ret_folder)
+	folder = *ret_folder = lay_folder(lay, parent, names.first);
+	if (!folder)
 		return -ENOMEM;
-	free((*ret_folder)->template_name);
-	(*ret_folder)->template_name = strdup(name);
-	(*ret_folder)->final = strdup(final);
-	(*ret_folder)->how = how;
-	(*ret_folder)->is_new = is_new;
-	return (*ret_folder)->template_name && (*ret_folder)->final ? 0 : -ENOMEM;
+	free(folder->template_name);
+	folder->template_name = strdup(name);
+	if (!names.same)
+		folder->final = strdup(names.final);
+	folder->how = how;
+	folder->making = true;
+	folder->is_new = is_new;
+	return folder->template_name && (names.same || folder->final) ? 0 : -ENOMEM;
 }
 
 int lay_leave(struct lay *lay, struct lay_folder *folder)

@@ -2,13 +2,12 @@
 /* Entries of a template laid into a volume, in rounds. First all of a round is made
  * under temporary names, several entries at a time; then it is put on disk at once,
  * which is many times faster than one by one; then it gets its names. So a name
- * always stands for something whole that is on disk, whenever the power goes. A
- * folder that is missing is filled under its temporary name and gets its own when
- * all that belongs in it has.
+ * always stands for something whole that is on disk, whenever the power goes. Of a
+ * folder that is missing, only the folder has a temporary name: it is in the making
+ * until all that belongs in it is there.
  *
- * What a crash has left under temporary names is not trusted: a folder is
- * continued, the rest is made anew. A round is bounded, so that not all is lost when
- * a long one is cut short. */
+ * What a crash has left is not trusted: a folder in the making is continued, and
+ * what is in it is compared byte by byte; the rest is made anew. */
 #ifndef MOONRISE_LAY_H
 #define MOONRISE_LAY_H
 
@@ -34,6 +33,7 @@ struct lay_folder {
 	char *template_name, *name;
 	char *final; /* while `name` is a temporary one */
 	enum lay_how how;
+	bool making; /* it, or one above it, is in the making: so all in it is ours */
 	bool is_new; /* nothing was in it when we came; in a rehearsal, it is not there */
 	int from, to;
 	unsigned users, holders;
@@ -66,6 +66,7 @@ struct lay {
 	struct lay_op *ops; /* what is to be done when the round is on disk */
 	size_t op_count, op_room;
 	uint64_t round, round_entries, round_bytes;
+	bool unsynced;     /* something was made in this round */
 	dev_t devices[16]; /* of the volume and what is mounted in it; [n] is mounts[n]'s */
 	int mounts[16];
 	size_t mount_count;

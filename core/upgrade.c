@@ -183,8 +183,11 @@ static int has_new_content(struct spot *spot)
 {
 	struct entry *new = (struct entry *)spot->new;
 	const struct present *present = &spot->present;
-	int r = present_has_content(&spot->present, new);
+	int r;
 
+	if (spot->m.ours && new->type == 'f' && !entry_same_time(&present->st.st_mtim, &new->mtime))
+		return 0; /* the time is the last that a file gets */
+	r = present_has_content(&spot->present, new);
 	if (r != 0 || new->type != 'f' || new->has_hash || scan_type(present->st.st_mode) != 'f' ||
 	    (uint64_t)present->st.st_size != new->size)
 		return r;
@@ -282,8 +285,9 @@ static int look(struct walk *w, struct spot *spot)
 		r = present_look(&spot->present, folder->to, spot->name);
 	compare_templates(w, spot);
 	spot->m.there = spot->present.there;
+	spot->present.read_it |= spot->m.ours;
 	/* Before the first time, only what one of ours may have left matters. */
-	if (r == 0 && spot->m.there && (!spot->m.first || w->cut))
+	if (r == 0 && spot->m.there && (!spot->m.first || w->cut || spot->m.ours))
 		r = compare(w, spot);
 	return r;
 }
@@ -464,6 +468,8 @@ static int act(struct walk *w, struct spot *spot, enum merge_verdict verdict)
 
 	switch (verdict) {
 	case MERGE_NOTHING:
+		if (spot->m.ours && spot->m.there && spot->new->type == 'd')
+			return make_folder(w, spot, LAY_NEW); /* it is continued */
 		return note_first(w, spot);
 	case MERGE_MAKE:
 		if (!spot->m.first)
@@ -476,6 +482,8 @@ static int act(struct walk *w, struct spot *spot, enum merge_verdict verdict)
 		tell(w, LAY_UPDATED, spot->path);
 		return make(w, spot, LAY_REPLACE, own);
 	case MERGE_ATTRIBUTES:
+		if (spot->m.ours)
+			return make(w, spot, LAY_NEW, NULL);
 		tell(w, LAY_UPDATED, spot->path);
 		return dress(w, spot);
 	case MERGE_REMOVE:

@@ -117,10 +117,10 @@ static void leftovers_of_a_crash_are_continued(void **state)
 	struct populate report = { 0 };
 
 	(void)state;
-	shell("mkdir -p volume/.etc.moonrise-new/.deep.moonrise-new &&"
-	      "echo half > volume/.etc.moonrise-new/.one.moonrise-new &&"
-	      "echo one > volume/.etc.moonrise-new/dangling && rm volume/.etc.moonrise-new/dangling &&"
-	      "ln -s /elsewhere volume/.link.moonrise-new && echo x > volume/.fifo.moonrise-new");
+	shell("mkdir -p volume/.etc.moonrise-new/deep/er && cd volume/.etc.moonrise-new &&"
+	      "echo eno > one && touch -d @1000000000 one && mkdir dangling && touch dangling/x &&"
+	      "echo two > deep/er/two && touch -r ../../template/etc/deep/er/two deep/er/two && cd .. &&"
+	      "ln -s /elsewhere .link.moonrise-new && echo x > .fifo.moonrise-new");
 	assert_int_equal(populate("template", "volume", &report), 0);
 	assert_same("template", "volume");
 }
@@ -182,13 +182,13 @@ static void large_trees_take_several_rounds(void **state)
 	struct populate report = { 0 };
 
 	(void)state;
-	shell("mkdir -p large/a/b large/c && cd large &&"
-	      "seq -f 'a/b/%g' 9000 | xargs touch && seq -f 'c/%g' 9000 | xargs touch &&"
+	shell("mkdir -p large/a/b large/c volume/a/b && cd large &&"
+	      "seq -f 'a/b/%g' 12000 | xargs touch && seq -f 'c/%g' 9000 | xargs touch &&"
 	      "seq 9000 | xargs touch && cd ../volume && mkdir .c.moonrise-new &&"
-	      "seq -f '.c.moonrise-new/.%g.moonrise-new' 9000 | xargs touch &&"
-	      "echo half > .7.moonrise-new && echo half > .c.moonrise-new/.9000.moonrise-new");
+	      "seq -f '.c.moonrise-new/%g' 9000 | xargs touch &&"
+	      "echo half > .7.moonrise-new && echo half > .c.moonrise-new/9000");
 	assert_int_equal(populate("large", "volume", &report), 0);
-	assert_int_equal(report.entries, 27003);
+	assert_int_equal(report.entries, 30001);
 	shell("(cd large && find . | sort) > a; (cd volume && rm -r .moonrise &&"
 	      " find . -size 0 -o -type d | sort) > b; diff a b");
 }
