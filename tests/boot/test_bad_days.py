@@ -126,8 +126,8 @@ def test_a_thousand_of_which_every_third_crashes_at_once(boot):
 
 FULL = PRELUDE + '''
     local one = init.start { "sleep", "infinity", name = "one", restart = "always" }
-    local many = init.start { sh = "setsid sleep 1000 & sleep 1000 & wait", name = "many", essential = false,
-      stdout = "null", stderr = "null" }
+    local many = init.start { sh = "setsid sleep 1000 & sleep 1000 & : >/run/up; wait", name = "many",
+      essential = false, stdout = "null", stderr = "null", ready = require("moonrise.probe").file "/run/up" }
     init.start { "cat", name = "echo", listen = "/run/echo", accept = { stdio = true } }
     local files, file = {}, nil
     repeat
