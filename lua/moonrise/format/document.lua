@@ -325,13 +325,29 @@ end
 
 -- Changing --------------------------------------------------------------------------
 
-local function take_out(doc, section, item)
-  local at = position(doc, section, item)
-  local before = section.items[at - 1]
-  if before and before.value ~= nil then check_next(doc, before.raw, section.items[at + 1], { item.name }) end
-  table.remove(section.items, at)
-  if item.is_section and doc.format.remains then doc.format.remains(item, section.items, at) end
-  section.index = nil
+local function take_out_values(doc, items, owners)
+  local gone, sections = {}, {}
+  for i, item in ipairs(items) do gone[item], sections[owners[i]] = true, true end
+  for section in next, sections do
+    local kept, last_gone = {}, nil
+    for _, item in ipairs(section.items) do
+      local before = last_gone and kept[#kept]
+      if gone[item] then
+        last_gone = item
+      else
+        if before and before.value ~= nil then check_next(doc, before.raw, item, { last_gone.name }) end
+        kept[#kept + 1], last_gone = item, nil
+      end
+    end
+    section.items, section.index = kept, nil
+  end
+end
+
+local function take_out_section(doc, parent, section)
+  local at = position(doc, parent, section)
+  table.remove(parent.items, at)
+  if doc.format.remains then doc.format.remains(section, parent.items, at) end
+  parent.index = nil
 end
 
 local function text_of(value, path)
@@ -347,12 +363,13 @@ local function set_values(doc, path, wanted)
   if doc.format.apart then find_one(doc, path, #path - 1) end
   local items, owners = values_at(doc, path)
   local surplus, changed = math.max(#items - #wanted, 0), false
-  for i = 1, surplus do
-    local n = doc.format.first and #items or 1
-    take_out(doc, owners[n], items[n])
-    table.remove(items, n)
-    table.remove(owners, n)
-    changed = i > 0
+  if surplus > 0 then
+    local first, kept = doc.format.first and #wanted + 1 or 1, doc.format.first and 1 or surplus + 1
+    take_out_values(doc, table.move(items, first, first + surplus - 1, 1, {}),
+      table.move(owners, first, first + surplus - 1, 1, {}))
+    items = table.move(items, kept, kept + #wanted - 1, 1, {})
+    owners = table.move(owners, kept, kept + #wanted - 1, 1, {})
+    changed = true
   end
   for i, item in ipairs(items) do
     if item.value ~= wanted[i] then
@@ -369,13 +386,15 @@ end
 
 local function remove(doc, path)
   local items, owners = values_at(doc, path)
+  take_out_values(doc, items, owners)
+  local found = #items > 0
   for _, parent in ipairs(#path > 0 and sections_at(doc, path, #path - 1) or {}) do
-    for _, item in ipairs({ table.unpack(named(doc, parent, path[#path], true)) }) do
-      items[#items + 1], owners[#owners + 1] = item, parent
+    for _, section in ipairs(named(doc, parent, path[#path], true)) do
+      take_out_section(doc, parent, section)
+      found = true
     end
   end
-  for i, item in ipairs(items) do take_out(doc, owners[i], item) end
-  return #items > 0
+  return found
 end
 
 -- In an order that is always the same.
@@ -464,7 +483,7 @@ function Document:drop(...)
   local path, value = path_and_value(...)
   local items, owners = values_at(self, path)
   local at = has(items, text_of(value, path))
-  if at then take_out(self, owners[at], items[at]) end
+  if at then take_out_values(self, { items[at] }, { owners[at] }) end
   return note(self, path, at ~= nil)
 end
 
