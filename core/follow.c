@@ -6,10 +6,11 @@
 
 #include "file.h"
 #include "follow_file.h"
+#include "follow_folder.h"
+#include "follow_move.h"
 #include "log.h"
 #include "loop.h"
 #include "util.h"
-#include "walk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,8 +22,6 @@
 
 #define FILES_MAX 256 /* of one pattern: each has a descriptor */
 #define GONE_MAX 4
-#define FOLDER_EVENTS \
-	(IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
 #define FILE_EVENTS (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF)
 
 struct follow {
@@ -37,16 +36,7 @@ struct follow {
 	int complaint; /* the last error that was said */
 };
 
-/* Folders that are watched; those that no pattern leads to any more are left. */
-struct folder {
-	int watch;
-	unsigned round;
-};
-
 static struct follow *follows;
-static struct folder *folders;
-static size_t folder_count;
-static unsigned round_number;
 static bool is_ending;
 
 /* ---- once for all: what inotify says, and that there is more to be read */
@@ -83,14 +73,6 @@ static int open_sources(void)
 static void come_again(void)
 {
 	(void)eventfd_write(more.fd, 1);
-}
-
-static int add_watch(int fd, uint32_t events)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int watch = inotify_add_watch(notifier.fd, path, events);
-	return watch < 0 ? -errno : watch;
 }
 
 /* ---- reading */
@@ -176,21 +158,25 @@ static void on_more(struct loop_source *source, uint32_t events)
 
 /* ---- names */
 
+/* That something is not there is no reason. */
 static void complain(struct follow *f, const char *path, int error)
 {
+	if (error == -ENOENT || error == -ENOTDIR)
+		return;
 	if (f->complaint != error)
 		log_warning("%s: cannot follow %s: %s", f->name, path, strerror(-error));
 	f->complaint = error;
 }
 
-static int add_file(struct follow *f, const char *path)
+/* `name` is what its pattern has for it, and most often its path. */
+static int add_file(struct follow *f, const char *name, const char *path)
 {
 	struct stat st;
 	auto_close int fd = file_open(path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	int watch = add_watch(fd, FILE_EVENTS);
-	struct follow_file *file = watch < 0 ? NULL : follow_file_new(fd, path, &st);
+	int watch = follow_watch(notifier.fd, fd, FILE_EVENTS);
+	struct follow_file *file = watch < 0 ? NULL : follow_file_new(fd, name, &st);
 	if (!file)
 		return watch < 0 ? watch : -ENOMEM;
 	(void)keep_fd(&fd);
@@ -202,7 +188,7 @@ static int add_file(struct follow *f, const char *path)
 
 	struct follow_file **p = &f->files;
 	for (; *p; p = &(*p)->next) {
-		if (strcmp((*p)->path, path) == 0) {
+		if (strcmp((*p)->path, name) == 0) {
 			file->older = *p;
 			(*p)->has_more = true; /* as the last look may be long ago */
 		}
@@ -221,55 +207,23 @@ static struct follow_file *find(struct follow *f, const struct stat *st)
 	return file;
 }
 
-static void found(struct follow *f, const char *path)
+/* What `name` leads to, or has led to until it was moved to `path`. */
+static void found(struct follow *f, const char *name, const char *path)
 {
 	struct stat st;
 	int r = file_stat(path, true, &st);
-	if (r == -ENOENT || (r >= 0 && (!S_ISREG(st.st_mode) || output_writes_to(&st))))
+	if (r >= 0 && (!S_ISREG(st.st_mode) || output_writes_to(&st)))
 		return;
 	struct follow_file *known = r < 0 ? NULL : find(f, &st);
 	if (known) {
-		known->is_gone = false;
+		if (name == path)
+			known->is_gone = false;
 		return;
 	}
 	if (r >= 0)
-		r = f->count < FILES_MAX ? add_file(f, path) : -EMFILE;
-	if (r < 0 && r != -ENOENT)
+		r = f->count < FILES_MAX ? add_file(f, name, path) : -EMFILE;
+	if (r < 0)
 		complain(f, path, r);
-}
-
-/* The folder that `path` really lies in. */
-static int watch_folder_of(const char *path)
-{
-	auto_place struct place place = NO_PLACE;
-	int r = walk_to(path, WALK_FOLLOW, &place);
-	int watch = r < 0 ? r : add_watch(place.folder, FOLDER_EVENTS | IN_ONLYDIR);
-	if (watch < 0)
-		return watch;
-	size_t i = 0;
-	while (i < folder_count && folders[i].watch != watch)
-		i++;
-	if (i == folder_count) {
-		struct folder *grown = realloc(folders, (i + 1) * sizeof(*folders));
-		if (!grown)
-			return -ENOMEM;
-		folders = grown;
-		folder_count++;
-	}
-	folders[i] = (struct folder){ watch, round_number };
-	return 0;
-}
-
-static void leave_folders(void)
-{
-	for (size_t i = 0; i < folder_count;) {
-		if (folders[i].round == round_number) {
-			i++;
-		} else {
-			(void)inotify_rm_watch(notifier.fd, folders[i].watch);
-			folders[i] = folders[--folder_count];
-		}
-	}
 }
 
 static void expand(struct follow *f, char *path, size_t length, const char *rest);
@@ -286,7 +240,7 @@ static void go_on_with(struct follow *f, char *path, size_t length, const char *
 	if (*rest)
 		expand(f, path, length + 1 + size, rest);
 	else
-		found(f, path);
+		found(f, path, path);
 	path[length] = '\0';
 }
 
@@ -321,9 +275,9 @@ static void expand(struct follow *f, char *path, size_t length, const char *rest
 
 	path[length] = '/';
 	memcpy(path + length + 1, part, size + 1);
-	int r = watch_folder_of(path);
+	int r = follow_folder_watch(notifier.fd, path);
 	path[length] = '\0';
-	if (r < 0 && r != -ENOENT)
+	if (r < 0)
 		complain(f, path, r);
 	if (strpbrk(part, "*?["))
 		expand_folder(f, path, length, part, rest);
@@ -342,12 +296,24 @@ static void look(struct follow *f)
 		file->has_more = file->has_more || file->is_gone;
 }
 
+/* Those that had a name of the pattern and were moved before we looked. */
+static void look_at_moves(struct follow *f)
+{
+	for (const struct follow_move *m = follow_move_first(); m; m = m->next)
+		if (m->cookie == 0 &&
+		    fnmatch(f->pattern, m->from, FNM_PATHNAME | FNM_PERIOD | FNM_NOESCAPE) == 0)
+			found(f, m->from, m->to);
+}
+
 static void look_all(void)
 {
-	round_number++;
-	for (struct follow *f = follows; f; f = f->next)
+	follow_folder_begin();
+	for (struct follow *f = follows; f; f = f->next) {
+		look_at_moves(f);
 		look(f);
-	leave_folders();
+	}
+	follow_move_forget();
+	follow_folder_end(notifier.fd);
 }
 
 /* ---- events */
@@ -361,11 +327,14 @@ static bool hear_of_file(struct follow_file *file, uint32_t mask)
 	return mask & (IN_ATTRIB | IN_MOVE_SELF);
 }
 
-static void forget_folder(int watch)
+static void hear_of_name(const struct inotify_event *event)
 {
-	for (size_t i = 0; i < folder_count; i++)
-		if (folders[i].watch == watch)
-			folders[i] = folders[--folder_count];
+	char path[PATH_MAX];
+	const char *folder = follow_folder_path(event->wd);
+	if (!folder || !(event->mask & (IN_MOVED_FROM | IN_MOVED_TO)))
+		return;
+	if (snprintf(path, sizeof(path), "%s/%s", folder, event->name) < PATH_MAX)
+		follow_move_hear(event->mask, event->cookie, path);
 }
 
 /* true: names have to be looked at. */
@@ -382,23 +351,35 @@ static bool hear(const struct inotify_event *event)
 			has_changed = hear_of_file(file, event->mask) || has_changed;
 		}
 	}
+	if (event->len > 0)
+		hear_of_name(event);
 	if (event->mask & IN_IGNORED)
-		forget_folder(event->wd);
+		follow_folder_forget(event->wd);
 	return has_changed || !is_file;
+}
+
+/* All that has been said by now, so that the two halves of a move come together. */
+static bool hear_all(void)
+{
+	char data[16 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool has_changed = false;
+	ssize_t n = 1;
+	for (int reads = 0; reads < 8 && n > 0; reads++) {
+		n = read(notifier.fd, data, sizeof(data));
+		for (char *p = data; n > 0 && p < data + n;) {
+			const struct inotify_event *event = (const struct inotify_event *)p;
+			has_changed = hear(event) || has_changed;
+			p += sizeof(*event) + event->len;
+		}
+	}
+	return has_changed;
 }
 
 static void on_events(struct loop_source *source, uint32_t events)
 {
-	char data[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n = read(source->fd, data, sizeof(data));
-	bool has_changed = false;
+	(void)source;
 	(void)events;
-	for (char *p = data; n > 0 && p < data + n;) {
-		const struct inotify_event *event = (const struct inotify_event *)p;
-		has_changed = hear(event) || has_changed;
-		p += sizeof(*event) + event->len;
-	}
-	if (has_changed)
+	if (hear_all())
 		look_all();
 	pump_all();
 }
@@ -478,6 +459,7 @@ void follow_flush(const struct output_end *end)
 {
 	if (!follows)
 		return;
+	(void)hear_all();
 	look_all();
 	read_all(end);
 	is_ending = true;

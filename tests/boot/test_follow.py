@@ -2,6 +2,7 @@
 """Log files that services insist on writing come out as their lines."""
 import json
 import os
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 from moonrise import eventually, needs_root
@@ -92,6 +93,34 @@ def test_the_rest_of_the_old_file_comes_first(app):
     eventually(lambda: c.out == expected)
 
 
+def test_rotations_that_are_quicker_than_we(app):
+    """PID 1 stands still meanwhile. Each file is moved on, as logrotate does it; the last but one goes."""
+    c = app("x.log", "echo old > x.log.1")
+    append(c, "x.log", "0\n")
+    expect(c, 0)
+    c.signal(SIGSTOP)
+    for n in range(1, 4):
+        for number in (2, 1):
+            if os.path.exists(c.path(f"x.log.{number}")):
+                os.rename(c.path(f"x.log.{number}"), c.path(f"x.log.{number + 1}"))
+        os.rename(c.path("x.log"), c.path("x.log.1"))
+        append(c, "x.log", f"{n}\n")
+    c.signal(SIGCONT)
+    expect(c, 0, 1, 2, 3)
+    assert c.stop() == 0
+    assert c.out == lines(0, 1, 2, 3)
+
+
+def test_many_quick_rotations(app):
+    c = app("*/x.log", "mkdir a")
+    for n in range(100):
+        append(c, "a/x.log", f"{n}\n")
+        os.rename(c.path("a/x.log"), c.path(f"a/x.log.{n}"))
+    expect(c, *range(100))
+    assert "cannot follow" not in c.err  # what is no folder, such as the script
+    assert c.stop() == 0
+
+
 def test_truncation(app):
     """copytruncate: the file is copied, then made empty."""
     c = app("x.log")
@@ -176,7 +205,7 @@ def test_any_bytes(app):
 
 
 def test_a_flood_waits_for_its_reader(app):
-    """Nobody reads: PID 1 waits, small as it is, and the file is rotated and deleted meanwhile."""
+    """Nobody reads: PID 1 waits, and the file is rotated and deleted meanwhile."""
     read, write = os.pipe()
     c = app("x.log", stdout=write)
     os.close(write)
