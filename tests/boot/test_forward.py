@@ -146,23 +146,29 @@ def test_what_is_wrong_is_said_with_its_line(boot, log, message):
     assert message in c.err and "boot.lua:2" in c.err
 
 
+JOURNALD = """
+    /lib/systemd/systemd-journald >/dev/null 2>&1 &
+    until [ -S /run/systemd/journal/socket ] && [ -S /run/systemd/journal/stdout ]; do sleep 0.01; done
+"""
+
+
 @needs_root
 def test_journald_and_journalctl(boot):
-    """The real one, as if its socket came from outside."""
+    """The real one, which is there before us, as if its sockets came from outside."""
     c = boot('''
-        local init, probe = require "moonrise", require "moonrise.probe"
-        init.start { "/lib/systemd/systemd-journald", name = "journald", essential = false, stdout = "null",
-          stderr = "null", ready = probe.notify() }
+        local init = require "moonrise"
         init.start { sh = "echo '<3>it hurts'; printf '\\\\303\\\\244\\n'; exec sleep infinity", name = "web",
           log = { journal = true } }
+        init.run { "systemd-cat", "-t", "cat", "echo", "past us" }
         init.log("notice", "started")
-    ''')
+    ''', inside=JOURNALD)
     c.says("started")
 
-    def entries():
-        text = c.exec("journalctl", "-D", "/run/log/journal", "-t", "web", "-o", "json").stdout
+    def entries(name):
+        text = c.exec("journalctl", "-D", "/run/log/journal", "-t", name, "-o", "json").stdout
         return [(entry["PRIORITY"], entry["MESSAGE"], entry["_TRANSPORT"]) for entry in map(json.loads, text.splitlines())]
 
-    eventually(entries, [("3", "it hurts", "journal"), ("6", "ä", "journal")])
-    assert "web:" not in c.out
+    eventually(lambda: entries("web"), [("3", "it hurts", "journal"), ("6", "ä", "journal")])
+    eventually(lambda: entries("cat"), [("6", "past us", "stdout")])
+    assert "web:" not in c.out and "past us" not in c.out
     assert c.stop() == 0
