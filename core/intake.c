@@ -113,6 +113,8 @@ static bool say(struct intake *in)
 	while (!is_full && (in->text.length > 0 || in->next(in, &message))) {
 		if (in->text.length == 0)
 			begin(in, &message);
+		if (in->text.length == 0)
+			continue; /* an entry without text */
 		size_t done =
 			speaker_say(&in->speaker, in->text.text, in->text.length, true, &is_full);
 		in->text.text += done;
