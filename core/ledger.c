@@ -56,6 +56,18 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
+/* "IMAGE STEP" */
+static void decode_upgraded(char *name, struct ledger_entry *entry)
+{
+	char *space = strchr(name, ' ');
+
+	if (!space)
+		return;
+	*space = '\0';
+	entry->image = name;
+	entry->name = space + 1;
+}
+
 static bool decode_line(char *line, struct ledger_entry *ret_entry)
 {
 	char sum[16];
@@ -73,6 +85,8 @@ static bool decode_line(char *line, struct ledger_entry *ret_entry)
 	*space = '\0';
 	unescape(space + 1);
 	ret_entry->name = space + 1;
+	if (strcmp(ret_entry->what, "upgraded") == 0)
+		decode_upgraded(space + 1, ret_entry);
 	return true;
 }
 
@@ -123,20 +137,48 @@ static int decode(struct ledger *ledger, size_t size)
 
 /* ---- the last word on each step */
 
-static bool is_image(const struct ledger_entry *entry)
+static bool is(const struct ledger_entry *entry, const char *what)
 {
-	return strcmp(entry->what, "image") == 0;
+	return strcmp(entry->what, what) == 0;
 }
 
-/* Entries for one name stay in their order: they lie in the text one after the other. */
+/* Those of `once`, of `upgrade`, images, and what a later moonrise may have to say. */
+static int kind_of(const struct ledger_entry *entry)
+{
+	static const struct {
+		const char *what;
+		int kind;
+	} kinds[] = { { "begin", 0 }, { "done", 0 },     { "keep", 1 },
+		      { "back", 1 },  { "upgraded", 1 }, { "image", 2 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (is(entry, kinds[i].what))
+			return kinds[i].kind;
+	return 3;
+}
+
+/* Entries for one step stay in their order: they lie in the text one after the other. */
 static int compare(const void *a, const void *b)
 {
 	const struct ledger_entry *one = a, *other = b;
-	int r = (int)is_image(one) - (int)is_image(other);
+	int r = kind_of(one) - kind_of(other);
 
-	if (r == 0 && !is_image(one))
+	if (r == 0 && kind_of(one) < 2)
 		r = strcmp(one->name, other->name);
 	return r ? r : one->name < other->name ? -1 : 1;
+}
+
+/* One more for the same step: what was said before stays only when it is that the step was
+ * done for an earlier image. */
+static size_t supersede(struct ledger_entry *entries, size_t count, const struct ledger_entry *next)
+{
+	bool is_upgrade = kind_of(next) == 1 && !is(next, "upgraded");
+
+	while (count > 0 && kind_of(&entries[count - 1]) == kind_of(next) &&
+	       strcmp(entries[count - 1].name, next->name) == 0 &&
+	       !(is_upgrade && is(&entries[count - 1], "upgraded")))
+		count--;
+	return count;
 }
 
 static void keep_last(struct ledger *ledger)
@@ -146,11 +188,12 @@ static void keep_last(struct ledger *ledger)
 
 	qsort(entries, ledger->count, sizeof(*entries), compare);
 	for (size_t i = 0; i < ledger->count; i++) {
-		bool again = count > 0 && !is_image(&entries[i]) &&
-			     strcmp(entries[count - 1].name, entries[i].name) == 0;
+		struct ledger_entry next = entries[i];
 
-		entries[again ? count - 1 : count] = entries[i];
-		count += !again;
+		if (kind_of(&next) < 2)
+			count = supersede(entries, count, &next);
+		if (!is(&next, "back"))
+			entries[count++] = next;
 	}
 	ledger->count = count;
 }

@@ -10,12 +10,15 @@
 #define LEDGER_FORMAT 1
 
 struct ledger_entry {
-	const char *what; /* "begin", "done", "image", ... */
-	const char *name;
+	const char *what;  /* as it stands there: "begin" */
+	const char *name;  /* of a step, or the image's id */
+	const char *image; /* of "upgraded": by which one */
 };
 
+/* What counts in the end: "begin" or "done" for each step of `once`, then, for each step of
+ * `upgrade`, "upgraded" and "keep" (it was begun), then each "image" in its order. */
 struct ledger {
-	struct ledger_entry *entries; /* the last for each name of a step, sorted; then images */
+	struct ledger_entry *entries;
 	size_t count;
 	char *text;
 	char why[128]; /* after -EBADMSG: what is wrong */

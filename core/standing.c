@@ -155,11 +155,23 @@ static void print_kept(void *context, const char *path)
 	print_name("beside", path);
 }
 
-static const char *title_of(const struct ledger_entry *entry)
+static void print_recorded(const struct ledger_entry *entry)
 {
-	if (strcmp(entry->what, "begin") == 0)
-		return "begun";
-	return strcmp(entry->what, "image") == 0 ? "booted with" : entry->what;
+	static const struct {
+		const char *what, *title;
+	} titles[] = { { "begin", "begun" }, { "keep", "upgrading" }, { "image", "booted with" } };
+	const char *title = entry->what;
+
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
+		if (strcmp(entry->what, titles[i].what) == 0)
+			title = titles[i].title;
+	printf("  %-12s", title);
+	say_text(entry->name);
+	if (entry->image) {
+		fputs(", for ", stdout);
+		say_text(entry->image);
+	}
+	putchar('\n');
 }
 
 int standing_print(const struct standing *standing)
@@ -177,8 +189,7 @@ int standing_print(const struct standing *standing)
 	if (standing->ledger.why[0])
 		printf("  %-12s%s\n", "record", standing->ledger.why);
 	for (size_t i = 0; !standing->ledger.why[0] && i < standing->ledger.count; i++)
-		print_name(title_of(&standing->ledger.entries[i]),
-			   standing->ledger.entries[i].name);
+		print_recorded(&standing->ledger.entries[i]);
 	return each_kept(standing, print_kept, NULL);
 }
 
@@ -220,6 +231,26 @@ static void json_record(const struct standing *standing, const char *name, const
 	for (size_t i = 0; !ledger->why[0] && i < ledger->count; i++)
 		if (strcmp(ledger->entries[i].what, what) == 0)
 			list_item(&any, ledger->entries[i].name);
+	putchar(']');
+}
+
+static void json_upgraded(const struct standing *standing)
+{
+	const char *before = "";
+
+	fputs(", \"upgraded\": [", stdout);
+	for (size_t i = 0; !standing->ledger.why[0] && i < standing->ledger.count; i++) {
+		const struct ledger_entry *entry = &standing->ledger.entries[i];
+
+		if (!entry->image)
+			continue;
+		printf("%s{\"step\": ", before);
+		say_json(entry->name);
+		fputs(", \"image\": ", stdout);
+		say_json(entry->image);
+		putchar('}');
+		before = ", ";
+	}
 	putchar(']');
 }
 
@@ -267,6 +298,8 @@ int standing_print_json(const struct standing *standing)
 	json_unfinished(standing);
 	json_record(standing, "done", "done");
 	json_record(standing, "begun", "begin");
+	json_upgraded(standing);
+	json_record(standing, "upgrading", "keep");
 	json_record(standing, "images", "image");
 	fputs(", \"beside\": [", stdout);
 	r = each_kept(standing, json_kept, &any);

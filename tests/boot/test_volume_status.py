@@ -83,6 +83,17 @@ def test_the_last_word_on_a_step_counts(top):
     assert (found["begun"], found["done"], found["images"]) == (["a", "b"], [], ["1", "2"])
 
 
+def test_steps_of_an_upgrade(top):
+    record(top, seal("done a", "upgraded 1 a", "keep a", "keep b", "back b", "upgraded 1%20c", "keep c", "upgraded 2 c",
+                     "keep d%20e", "keep f", "back f", "upgraded 1 f"))
+    [found] = as_json(top / "data")
+    assert found["done"] == ["a"]
+    assert found["upgraded"] == [{"step": "a", "image": "1"}, {"step": "c", "image": "2"}, {"step": "f", "image": "1"}]
+    assert found["upgrading"] == ["a", "d e"]
+    assert status(top / "data")[1:] == ["  done        a", "  upgraded    a, for 1", "  upgrading   a",
+                                        "  upgraded    c, for 2", "  upgrading   d e", "  upgraded    f, for 1"]
+
+
 @pytest.mark.parametrize("text, why", [
     ("something else\n", "it does not begin as a record does"),
     ("moonrise-volume 2\n", "it was written by a newer moonrise (format 2; this one reads up to 1)"),
