@@ -11,7 +11,7 @@ import podman
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "secret-password"
 DM = "cn=Directory Manager"
-PATIENT = {"DS_STARTUP_TIMEOUT": "5min", "DS_STOP_TIMEOUT": "5min"}  # a slow machine is no failed test
+PATIENT = {"DS_STARTUP_TIMEOUT": "300", "DS_STOP_TIMEOUT": "300"}  # a slow machine is no failed test
 ENV = {"DS_SUFFIX_NAME": SUFFIX, "DS_DM_PASSWORD": PASSWORD}
 LDAPI = "ldapi://%2Fdata%2Frun%2Fslapd-localhost.socket"
 

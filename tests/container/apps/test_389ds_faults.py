@@ -201,9 +201,9 @@ def test_a_volume_of_dscontainer_is_taken_over(start, image, volume):
     c = Server(image, on=volume, options=["--entrypoint", '["/usr/libexec/dirsrv/dscontainer", "-r"]'])
     try:
         eventually(lambda: "389-ds-container started." in c.log, deadline=180)
-        c.modify("dn: cn=userroot,cn=ldbm database,cn=plugins,cn=config\nobjectClass: top\n"
+        c.modify("dn: cn=userroot,cn=ldbm database,cn=plugins,cn=config\nobjectClass: extensibleObject\n"
                  f"objectClass: nsBackendInstance\ncn: userroot\nnsslapd-suffix: {SUFFIX}\n\n"
-                 f'dn: cn="{SUFFIX}",cn=mapping tree,cn=config\nobjectClass: top\nobjectClass: nsMappingTree\n'
+                 f'dn: cn="{SUFFIX}",cn=mapping tree,cn=config\nobjectClass: extensibleObject\nobjectClass: nsMappingTree\n'
                  f"cn: {SUFFIX}\nnsslapd-state: backend\nnsslapd-backend: userroot\n\n"
                  f"dn: {SUFFIX}\nobjectClass: domain\ndc: example\n", "-a")
         c.add("of dscontainer")

@@ -334,10 +334,13 @@ end
 function Instance:import(config, options)
   self:mkdir(self.data:path("db/" .. configuration.BACKEND))
   local path = self.data:path("run/suffix.ldif")
+  config = configuration.new(config:text(), true)
+  config:set("cn=config", "nsslapd-certdir", self.data:path("run/offline")) -- the real one is being made meanwhile
   if options.ldif then -- the server's user may not read the original
     fs.copy(options.ldif, path, { mode = "0600", owner = self.account.user, group = "root" })
   else
     self:write(path, M.suffix_ldif(options.suffix))
+    config:save_memory()
   end
   self:offline(config, { "ldif2db", "-n", configuration.BACKEND, "-i", path })
   fs.remove(path)

@@ -116,6 +116,15 @@ function Configuration:set_memory(percentage)
   end
 end
 
+--- No more memory than an import of one entry takes: bdb writes all of its caches to disk.
+function Configuration:save_memory()
+  local dn = "cn=config," .. LDBM
+  self:set(dn, "nsslapd-cache-autosize", 0)
+  self:set(dn, "nsslapd-dbcachesize", 1000000)
+  self:set(dn, "nsslapd-import-cache-autosize", 0)
+  self:set(dn, "nsslapd-import-cachesize", 1000000)
+end
+
 --- How large a database of mdb may become.
 function Configuration:set_size(bytes)
   if not self:is_mdb() then return end
