@@ -27,19 +27,18 @@ enum record_format record_format_from(const char *word)
 static char *put(char *dst, const char *text, size_t len)
 {
 	char *end = dst + len;
-	const char *text_end = text + len;
 	if (len > 512) {
 		memcpy(dst, text, len);
 	} else if (len >= 16) {
 		for (; end - dst > 16; dst += 16, text += 16)
 			memcpy(dst, text, 16);
-		memcpy(end - 16, text_end - 16, 16);
+		memcpy(end - 16, text + (end - dst) - 16, 16);
 	} else if (len >= 8) {
 		memcpy(dst, text, 8);
-		memcpy(end - 8, text_end - 8, 8);
+		memcpy(end - 8, text + (len - 8), 8);
 	} else if (len >= 4) {
 		memcpy(dst, text, 4);
-		memcpy(end - 4, text_end - 4, 4);
+		memcpy(end - 4, text + (len - 4), 4);
 	} else {
 		for (; dst < end; dst++, text++)
 			*dst = *text;
