@@ -23,6 +23,7 @@ local function let_pass(seconds) monotonic, realtime = monotonic + seconds, real
 -- Scheduler and jobs, at 1970-01-01 00:00 (or `now`) in UTC.
 local function make_world(now)
   monotonic, realtime, said, clock_was_set = 100, now or 0, {}, false
+  stub("sys.file", { read = function() return nil, "no such zone" end })
   stub("sys.loop", {
     now = function() return monotonic end,
     realtime = function() return realtime end,
