@@ -62,15 +62,19 @@ struct intake {
 	struct origin *origin;
 	struct speaker speaker;
 	char label[ORIGIN_LABEL_SIZE];
-	char usual[USUAL_SIZE];
+	char *usual; /* USUAL_SIZE */
 };
 
 static bool next_of_syslog(struct intake *in, struct message *ret_message);
 static bool next_of_journal(struct intake *in, struct message *ret_message);
 
+static char buffers[2][USUAL_SIZE];
 static struct intake intakes[] = {
-	{ .source.fd = -1, .stream = SPEAKER_SYSLOG, .next = next_of_syslog },
-	{ .source.fd = -1, .stream = SPEAKER_JOURNAL, .next = next_of_journal },
+	{ .source.fd = -1, .stream = SPEAKER_SYSLOG, .next = next_of_syslog, .usual = buffers[0] },
+	{ .source.fd = -1,
+	  .stream = SPEAKER_JOURNAL,
+	  .next = next_of_journal,
+	  .usual = buffers[1] },
 };
 
 /* ---- messages */
