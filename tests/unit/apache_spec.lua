@@ -1,4 +1,5 @@
 local apache = require "moonrise.format.apache"
+local spec = require "spec"
 
 local TEXT = [[
 # all \
@@ -18,16 +19,9 @@ ClearModuleList
 
 local SSL = "IfModule ssl_module"
 
-local function with(old, new)
-  local first, last = TEXT:find(old, 1, true)
-  return TEXT:sub(1, first - 1) .. new .. TEXT:sub(last + 1)
-end
+local message = spec.message
 
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err.message
-end
+local function with(old, new) return spec.with(TEXT, old, new) end
 
 describe("apache", function()
   local doc = apache.parse(TEXT)

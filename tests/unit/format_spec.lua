@@ -1,10 +1,7 @@
 local format = require "moonrise.format"
+local spec = require "spec"
 
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err.message
-end
+local message = spec.message
 
 describe("the format of a file", function()
   local function edit(path, text, changes, name) return tostring(format.edit(path, text, changes, name)) end

@@ -1,4 +1,7 @@
 local ini = require "moonrise.format.ini"
+local spec = require "spec"
+
+local with, message = spec.with, spec.message
 
 local SSSD = ([[
 # made by hand
@@ -56,17 +59,6 @@ include /etc/krb5.d/x
 [domain_realm]*
 	.mit.edu = ATHENA.MIT.EDU
 ]]
-
-local function with(text, old, new)
-  local first, last = text:find(old, 1, true)
-  return text:sub(1, first - 1) .. new .. text:sub(last + 1)
-end
-
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err.message
-end
 
 describe("ini", function()
   it("gives the text back to the byte", function()

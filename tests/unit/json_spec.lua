@@ -1,5 +1,6 @@
 local json = require "moonrise.format.json"
 local secret = require "moonrise.secret"
+local spec = require "spec"
 
 local TEXT = [[
 {
@@ -13,16 +14,9 @@ local TEXT = [[
 }
 ]]
 
-local function with(old, new)
-  local first, last = TEXT:find(old, 1, true)
-  return TEXT:sub(1, first - 1) .. new .. TEXT:sub(last + 1)
-end
+local message = spec.message
 
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err.message
-end
+local function with(old, new) return spec.with(TEXT, old, new) end
 
 describe("json", function()
   it("gives the text back to the byte", function()

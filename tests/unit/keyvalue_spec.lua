@@ -1,4 +1,7 @@
 local keyvalue = require "moonrise.format.keyvalue"
+local spec = require "spec"
+
+local with, message = spec.with, spec.message
 
 local PLAIN = [[
 # addresses
@@ -38,17 +41,6 @@ log_line_prefix = '%m [%p] it''s \'\\\n\101 '# prefix
 include_if_exists 'x.conf'
 ratio=.5
 ]]
-
-local function with(text, old, new)
-  local first, last = text:find(old, 1, true)
-  return text:sub(1, first - 1) .. new .. text:sub(last + 1)
-end
-
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err.message
-end
 
 describe("keyvalue", function()
   it("gives the text back to the byte", function()

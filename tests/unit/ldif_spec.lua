@@ -1,5 +1,6 @@
 local ldif = require "moonrise.format.ldif"
 local secret = require "moonrise.secret"
+local spec = require "spec"
 
 local TEXT = [[
 version: 1
@@ -27,17 +28,9 @@ local CONFIG = "cn=config"
 
 local function edited(changes, text) return ldif.edit(text or TEXT, changes) end
 
--- The text with one part of it (which stands there once) replaced.
-local function with(old, new)
-  local first, last = TEXT:find(old, 1, true)
-  return TEXT:sub(1, first - 1) .. new .. TEXT:sub(last + 1)
-end
+local message = spec.message
 
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err.message
-end
+local function with(old, new) return spec.with(TEXT, old, new) end
 
 describe("an LDIF document", function()
   local doc = ldif.parse(TEXT)
