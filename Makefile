@@ -212,6 +212,7 @@ bench: all
 	tests/bench/run
 	tests/bench/services
 	tests/bench/logs
+	tests/bench/volumes
 
 # ---- what has to be installed; those of BUILD are enough for `make`
 

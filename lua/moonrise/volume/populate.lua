@@ -43,7 +43,8 @@ local function parse(text)
     elseif word == "small" or word == "conflicts" then
       report[word] = true
     else
-      report.news[#report.news + 1] = { kind = word, path = journal.unescape(rest) }
+      -- For messages, which are one line each.
+      report.news[#report.news + 1] = { kind = word, path = (journal.unescape(rest):gsub("%c", "?")) }
     end
   end
   return report
