@@ -4,7 +4,6 @@
 -- it is the one that stays. The layout of the volume is dscontainer's, and a volume that
 -- dscontainer has made is taken over.
 -- @module apps.ds389
-local backup = require "apps.ds389.backup"
 local caps = require "moonrise.caps"
 local certificates = require "apps.ds389.certificates"
 local configuration = require "apps.ds389.configuration"
@@ -13,7 +12,6 @@ local fs = require "moonrise.fs"
 local host = require "moonrise.host"
 local init = require "moonrise"
 local probe = require "moonrise.probe"
-local replication = require "apps.ds389.replication"
 local settings = require "apps.ds389.settings"
 local sys_file = require "sys.file"
 local sys_host = require "sys.host"
@@ -415,15 +413,17 @@ end
 
 --- Write backups at times of the calendar.
 function Instance:backup_at(calendar, config, keep)
+  local backup = require "apps.ds389.backup"
   init.at(calendar, function() backup.write(self, config:suffixes(), keep) end, { name = "backup" })
 end
 
 --- Be a supplier among others; before the start, and behind it.
 -- @tparam table options suffix, id, peers, password, seed
 function Instance:replicate(config, options)
-  options.is_new = replication.configure(config, options, M.hash)
+  local replication = require "apps.ds389.replication"
+  local known = replication.configure(config, options, M.hash)
   return function()
-    replication.agree(self, config, options)
+    replication.agree(self, options, known)
     if options.seed then replication.seed(self, options) end
   end
 end

@@ -25,15 +25,16 @@ end
 
 --- The one of a server. It repairs what ns-slapd repairs, and what it does not.
 function M.load(server)
+  collectgarbage() -- the next piece is large
   for _, name in ipairs { "dse.ldif", "dse.ldif.bak", "dse.ldif.startOK" } do
     local path = server.config .. "/" .. name
     local text = fs.exists(path) and fs.read(path) or ""
     if text:find("%S") then
       if name ~= "dse.ldif" then init.log("warning", "dse.ldif is missing or empty: %s takes its place", name) end
-      local repaired, count = text:gsub("\n\n\n+", "\n\n") -- more than one empty line is none of ns-slapd's
-      local configuration = M.new(repaired)
+      local is_odd = text:find("\n\n\n", 1, true) ~= nil -- more than one empty line is too much for ns-slapd
+      local configuration = M.new(is_odd and text:gsub("\n\n\n+", "\n\n") or text)
       configuration.path, configuration.server, configuration.before = server.config .. "/dse.ldif", server, text
-      configuration.is_changed = name ~= "dse.ldif" or count > 0
+      configuration.is_changed = name ~= "dse.ldif" or is_odd
       return configuration
     end
   end
@@ -41,16 +42,21 @@ end
 
 function Configuration:text() return tostring(self.document) end
 
---- Write it, if there is something new in it.
+--- Write it, if there is something new in it. From here on it is the server's, and only
+-- what is needed of it is kept: PID 1 stays small.
 function Configuration:save()
-  if not self.is_changed or not self.path then return end
-  self.server:write(self.path, self:text(), "0600")
-  self.is_changed, self.was_changed = false, true
+  if self.is_changed and self.path then
+    self.server:write(self.path, self:text(), "0600")
+  else
+    self.before = nil
+  end
+  self.saved_suffixes, self.document = self:suffixes(), nil
+  collectgarbage()
 end
 
 --- Take all changes back, for a server that does not start with them.
 function Configuration:restore()
-  if not self.was_changed then return end
+  if not self.before then return end
   init.log("error", "the server does not start with these changes of dse.ldif: they are taken back")
   self.server:write(self.path, self.before, "0600")
 end
@@ -151,6 +157,7 @@ end
 --- The suffixes that the server has a database for, and these databases.
 -- @treturn {{suffix,backend},...}
 function Configuration:suffixes()
+  if self.saved_suffixes then return self.saved_suffixes end
   local list = {}
   for _, dn in ipairs(self.document:names()) do
     if dn:lower():find(",cn=mapping tree,cn=config$") and self:get(dn, "nsslapd-state") == "backend" then

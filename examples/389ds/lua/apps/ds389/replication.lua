@@ -24,7 +24,8 @@ end
 -- @tparam Configuration config
 -- @tparam table options suffix, id, password
 -- @func hash of a password and its old hash
--- @treturn boolean whether the password is another one than before
+-- @treturn table what `agree` has to know: is_new, whether the password is another one than
+--   before; and the peers that there are agreements with
 function M.configure(config, options, hash)
   local suffix, replica = options.suffix, replica_of(options.suffix)
   config:add(MANAGER, {
@@ -37,7 +38,11 @@ function M.configure(config, options, hash)
     nsDS5ReplicaRoot = suffix, nsDS5Flags = 1, nsDS5ReplicaType = 3, nsDS5ReplicaBindDN = MANAGER,
   })
   config:set(replica, "nsDS5ReplicaId", options.id)
-  return is_new
+  local known = { is_new = is_new }
+  for _, peer in ipairs(options.peers) do
+    known[peer] = config:get(agreement_of(suffix, settings.peer_parts(peer)), "cn") ~= nil
+  end
+  return known
 end
 
 local function add_agreement(server, dn, suffix, password, host, port)
@@ -56,14 +61,15 @@ local function replace(server, dn, attribute, value)
 end
 
 --- Agreements with the peers, made by the running server.
--- @tparam table options suffix, peers, password; is_new of `configure`
-function M.agree(server, config, options)
+-- @tparam table options suffix, peers, password
+-- @tparam table known of `configure`
+function M.agree(server, options, known)
   for _, peer in ipairs(options.peers) do
     local host, port = settings.peer_parts(peer)
     local dn = agreement_of(options.suffix, host)
-    if not config:get(dn, "cn") then
+    if not known[peer] then
       add_agreement(server, dn, options.suffix, options.password, host, port)
-    elseif options.is_new then
+    elseif known.is_new then
       replace(server, dn, "nsDS5ReplicaCredentials", options.password)
     end
   end
