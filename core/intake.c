@@ -313,7 +313,6 @@ static bool take_held(struct intake *in)
 /* false: the output is full, and it stands in line. */
 static bool pump(struct intake *in, int count)
 {
-	origin_begin();
 	while (count-- > 0 && (in->is_busy || take_held(in) || receive(in))) {
 		if (!say(in)) {
 			in->is_stalled = true;
@@ -354,7 +353,6 @@ static bool on_room(struct output_waiter *waiter)
 /* Also before senders are reaped: whose they were is not known afterwards. */
 void intake_flush(void)
 {
-	origin_begin();
 	stream_accept();
 	for (size_t i = 0; i < ARRAY_SIZE(intakes); i++) {
 		struct intake *in = &intakes[i];

@@ -2,6 +2,7 @@
 #include "origin.h"
 
 #include "descend.h"
+#include "loop.h"
 #include "util.h"
 
 #include <string.h>
@@ -22,9 +23,14 @@ struct origin {
 
 static struct origin *table[BUCKETS];
 
+/* Who sent one message sends more, and looking into /proc takes longer than all the
+ * rest. For so long a pid is not given to another process. */
+#define SAME_NS (1 * NSEC_PER_MSEC)
+
 static struct {
 	pid_t pid; /* 0: nobody yet */
 	unsigned id;
+	int64_t time;
 } last;
 
 /* ---- services */
@@ -84,20 +90,24 @@ void origin_unref(struct origin *origin)
 	free(origin);
 }
 
-void origin_begin(void)
+static unsigned owner_of(pid_t pid)
 {
-	last.pid = 0;
+	int64_t now = loop_time();
+
+	if (pid == last.pid && now - last.time < SAME_NS)
+		return last.id;
+	last.pid = pid;
+	last.id = descend_owner(pid);
+	last.time = now;
+	return last.id;
 }
 
 struct origin *origin_of(pid_t pid)
 {
-	if (pid <= 0)
-		return NULL;
-	if (pid != last.pid)
-		last.id = descend_owner(pid);
-	last.pid = pid;
-	struct origin *origin = table[last.id % BUCKETS];
-	while (origin && origin->id != last.id)
+	unsigned id = pid > 0 ? owner_of(pid) : 0;
+	struct origin *origin = table[id % BUCKETS];
+
+	while (origin && origin->id != id)
 		origin = origin->next;
 	return origin;
 }

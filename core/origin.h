@@ -27,9 +27,6 @@ void origin_unref(struct origin *origin);
 /* NULL: it belongs to nobody, or is gone. */
 struct origin *origin_of(pid_t pid);
 
-/* A batch of messages begins: as long as it lasts a pid stays the same process. */
-void origin_begin(void);
-
 /* Makes `speaker` say what comes from there; NULL for strangers. Not needed when the
  * last one was the same. */
 void origin_introduce(const struct origin *origin, struct speaker *speaker,

@@ -214,7 +214,6 @@ static void on_connection(struct loop_source *source, uint32_t events)
 {
 	(void)source;
 	(void)events;
-	origin_begin();
 	stream_accept();
 }
 
