@@ -313,7 +313,7 @@ static bool take_held(struct intake *in)
 /* false: the output is full, and it stands in line. */
 static bool pump(struct intake *in, int count)
 {
-	while (count-- > 0 && (in->is_busy || take_held(in) || receive(in))) {
+	while (in->is_busy || take_held(in) || (count-- > 0 && receive(in))) {
 		if (!say(in)) {
 			in->is_stalled = true;
 			output_wait(in->speaker.output, &in->waiter);
