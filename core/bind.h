@@ -82,7 +82,10 @@ void bind_safe_install(lua_State *L);
 void bind_require_install(lua_State *L);
 /* host.c stopped it: until the first process runs, or the first wait, nothing is garbage. */
 void bind_start_collector(lua_State *L);
-void bind_forget_bytecode(void);        /* its pages; require gets them back */
+struct embed_module;
+void bind_load_embedded(lua_State *L, const struct embed_module *module); /* pushes a function */
+void bind_embed_drop(void);             /* its pages; they come back when they are read again */
+void bind_embed_forget(void);           /* a new state begins */
 const char *bind_file_error(int error); /* ENOTSUP: it is no regular file */
 
 /* The running thread: `enter` at first, then known by sys.host itself. `overrun`
@@ -91,6 +94,7 @@ void bind_host_enter(lua_State *L);
 void bind_host_overrun(void);
 void bind_host_warn(void *data, const char *piece, int more);
 
+extern const char *const bind_our_variables[]; /* of the environment; NULL at the end */
 /* The options of sys.proc.spawn, argument 1 on the stack. */
 struct spawn_plan;
 void bind_fill_plan(lua_State *L, struct spawn_plan *plan);

@@ -7,6 +7,7 @@
 #include "spawn.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 extern char **environ;
@@ -217,6 +218,38 @@ static void fill_fds(lua_State *L, struct spawn_plan *plan)
 	lua_pop(L, 1);
 }
 
+/* What whoever started us meant for us alone. */
+const char *const bind_our_variables[] = {
+	"NOTIFY_SOCKET", "LISTEN_FDS",   "LISTEN_PID", "LISTEN_FDNAMES",
+	"WATCHDOG_USEC", "WATCHDOG_PID", NULL,
+};
+
+static bool is_ours(const char *entry)
+{
+	size_t length = strcspn(entry, "=");
+
+	for (int i = 0; bind_our_variables[i]; i++)
+		if (strlen(bind_our_variables[i]) == length &&
+		    memcmp(bind_our_variables[i], entry, length) == 0)
+			return true;
+	return false;
+}
+
+/* Our own without those; it never changes. NULL: no memory. */
+static char **usual_environment(void)
+{
+	static char **usual;
+	size_t count = 0;
+
+	while (environ[count])
+		count++;
+	if (!usual && (usual = calloc(count + 1, sizeof(*usual))))
+		for (size_t from = 0, to = 0; from < count; from++)
+			if (!is_ours(environ[from]))
+				usual[to++] = environ[from];
+	return usual;
+}
+
 /* "NAME=" with room behind it for the child to write to, at the end of the
  * environment; the table keeps it. */
 static void fill_own_pids(lua_State *L, struct spawn_plan *plan)
@@ -253,7 +286,9 @@ void bind_fill_plan(lua_State *L, struct spawn_plan *plan)
 	if (plan->envp)
 		fill_own_pids(L, plan);
 	else
-		plan->envp = environ;
+		plan->envp = usual_environment();
+	if (!plan->envp)
+		luaL_error(L, "not enough memory");
 	plan->cwd = option_text(L, "cwd");
 	plan->new_session = option_bool(L, "session", true);
 	plan->foreground = option_bool(L, "tty", false);

@@ -420,5 +420,11 @@ int bind_open_proc(lua_State *L)
 {
 	bind_new_type(L, CHILD_TYPE, child_methods);
 	luaL_newlib(L, functions);
+	lua_newtable(L);
+	for (int i = 0; bind_our_variables[i]; i++) {
+		lua_pushstring(L, bind_our_variables[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_setfield(L, -2, "ours");
 	return 1;
 }

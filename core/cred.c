@@ -316,7 +316,8 @@ int cred_prepare(struct cred_plan *plan)
 
 void cred_plan_done(struct cred_plan *plan)
 {
-	(void)cap_free(plan->prepared);
+	if (plan->prepared) /* most have none: libcap stays out of memory */
+		(void)cap_free(plan->prepared);
 	plan->prepared = NULL;
 }
 

@@ -51,7 +51,7 @@ end
 function M.run(options)
   options = process.check("init.handover", options, OPTIONS)
   if host.mode ~= "boot" then require("moonrise.rehearse").handover(options) end
-  local path = process.find(options, proc.environ())
+  local path = process.find(options, os.getenv("PATH"))
   stop_everything()
   local _, reason = proc.exec(plan(options, path))
   boot.open_control() -- MOONRISE_HOLD=1 may want to look in

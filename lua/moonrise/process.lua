@@ -81,11 +81,6 @@ local function inherited(options)
   return result
 end
 
--- What whoever started the container meant for us alone.
-local OURS = {
-  "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
-}
-
 --- Put the `env` of options into an environment.
 function M.add_environment(result, options)
   for name, value in pairs(options.env or {}) do
@@ -105,7 +100,7 @@ end
 -- @treturn table name -> value
 function M.environment(options, user)
   local result = inherited(options)
-  for _, name in ipairs(OURS) do result[name] = nil end
+  for _, name in ipairs(proc.ours) do result[name] = nil end
   if user then
     result.HOME, result.USER, result.LOGNAME, result.SHELL = user.home, user.name, user.name, user.shell
   end
@@ -120,20 +115,15 @@ function M.environment_list(env)
   return list
 end
 
-local ours, our_list -- what most processes get: made once
-
 local function changes_environment(options, user, launch)
   return user or options.env or options.clear_env or options.secrets or package.loaded["moonrise.env"]
     or next(launch.env or {}) or launch.listen and launch.listen[1]
 end
 
--- The environment of a run: as a table, and as a list where that is there already.
+-- The environment of a run; nil: as we were started, which is what sys.proc gives to
+-- most of them.
 local function environment_of(options, user, launch)
-  if not changes_environment(options, user, launch) then
-    ours = ours or M.environment(options)
-    our_list = our_list or M.environment_list(ours)
-    return ours, our_list
-  end
+  if not changes_environment(options, user, launch) then return nil end
   local env = M.environment(options, user)
   for name, value in pairs(launch.env or {}) do env[name] = value end
   return env
@@ -154,8 +144,9 @@ local ENOENT = 2
 local USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 --- The executable, looked for in the PATH of the process itself, or from its folder.
-function M.find(options, env)
-  local name, search = options[1], env.PATH or USUAL_PATH
+function M.find(options, search)
+  local name = options[1]
+  search = search or USUAL_PATH
   if options.cwd and name:find("^[^/]+/") then name = options.cwd .. "/" .. name end
   local path, reason, errno = proc.find(name, search)
   if path then return path end
@@ -285,8 +276,8 @@ end
 -- @raise a fault that says at which stage it failed, and why
 function M.spawn(options, launch)
   local rights = M.rights_of(options)
-  local env, list = environment_of(options, rights.user, launch)
-  local path = M.find(options, env)
+  local env = environment_of(options, rights.user, launch)
+  local path = M.find(options, env and env.PATH or not env and os.getenv("PATH"))
   local fds <close> = setmetatable({}, { __close = close_all })
   local process = { name = options.name, started = loop.now(), relays = {} }
   local given = {}
@@ -301,7 +292,7 @@ function M.spawn(options, launch)
   if launch.listen and launch.listen[1] then M.pass_listen(launch, env, given) end
   log.serve()
   local child, reason, _, stage = proc.spawn {
-    name = options.name, path = path, argv = argv, env = list or M.environment_list(env), cwd = options.cwd,
+    name = options.name, path = path, argv = argv, env = env and M.environment_list(env), cwd = options.cwd,
     umask = rights.umask, nice = options.nice, oom_score = options.oom_score, limits = rights.limits,
     uid = rights.uid, gid = rights.gid, groups = rights.groups, caps = rights.caps,
     no_new_privs = options.no_new_privs, tty = options.tty,
