@@ -22,10 +22,10 @@
 static int l_line(lua_State *L)
 {
 	size_t length;
-	int level = log_level_number(luaL_checkstring(L, 1));
+	int level = level_number(luaL_checkstring(L, 1));
 	luaL_argcheck(L, level >= 0, 1, "no level");
 	const char *text = luaL_checklstring(L, 2, &length);
-	log_line((enum log_level)level, text, length);
+	log_line((enum level)level, text, length);
 	return 0;
 }
 
@@ -137,10 +137,10 @@ static int l_level(lua_State *L)
 {
 	size_t length;
 	const char *text = luaL_checklstring(L, 1, &length);
-	enum log_level level = speaker_take_level(&text, &length);
+	enum level level = speaker_take_level(&text, &length);
 
 	lua_pushlstring(L, text, length);
-	lua_pushstring(L, log_level_name(level));
+	lua_pushstring(L, level_name(level));
 	return 2;
 }
 

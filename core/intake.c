@@ -104,7 +104,7 @@ static void begin(struct intake *in, const struct message *message)
 	in->text = has_text || message->tag.length == 0 ? message->text : empty;
 	in->speaker.usual_level = message->priority == MESSAGE_NO_PRIORITY
 					  ? LEVEL_NONE
-					  : log_level_of_syslog((unsigned)message->priority);
+					  : level_of_syslog((unsigned)message->priority);
 	origin_label(in->origin, &in->speaker, in->pid, message, in->label);
 }
 

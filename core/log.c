@@ -14,11 +14,6 @@
 #define TEXT_MAX 8192 /* of one message; a longer one is cut */
 #define UNSET (-2)
 
-static const char *const level_names[] = {
-	[LEVEL_ERROR] = "error", [LEVEL_WARNING] = "warning", [LEVEL_NOTICE] = "notice",
-	[LEVEL_INFO] = "info",   [LEVEL_DEBUG] = "debug",
-};
-
 static const char *program = "moonrise";
 static int level_limit = UNSET;
 static enum record_format format;
@@ -29,38 +24,7 @@ void log_program(const char *name)
 	program = name;
 }
 
-int log_level_number(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++)
-		if (strcmp(level_names[i], name) == 0)
-			return (int)i;
-	return -EINVAL;
-}
-
-const char *log_level_name(enum log_level level)
-{
-	return level == LEVEL_NONE ? NULL : level_names[level];
-}
-
-/* 0 to 3 are all that is worse than a warning. */
-enum log_level log_level_of_syslog(unsigned priority)
-{
-	return priority <= 3 ? LEVEL_ERROR : (enum log_level)(LEVEL_ERROR + priority - 3);
-}
-
-unsigned log_syslog_priority(enum log_level level)
-{
-	return level < LEVEL_ERROR ? 6 : (unsigned)(level - LEVEL_ERROR) + 3;
-}
-
-enum log_level log_level_of_services(void)
-{
-	const char *name = getenv("MOONRISE_LOG_LEVEL");
-	int level = name ? log_level_number(name) : -EINVAL;
-	return level < 0 ? LEVEL_DEBUG : (enum log_level)level;
-}
-
-void log_set_level(enum log_level level)
+void log_set_level(enum level level)
 {
 	level_limit = level;
 }
@@ -68,26 +32,24 @@ void log_set_level(enum log_level level)
 /* The environment is read with the first message: `moonrise -- CMD` has none. */
 static void read_environment(void)
 {
-	const char *name = getenv("MOONRISE_LOG_LEVEL");
-	int level = name ? log_level_number(name) : LEVEL_INFO;
 	if (level_limit == UNSET)
-		level_limit = level < 0 ? LEVEL_INFO : level;
+		level_limit = level_wanted(LEVEL_INFO);
 	format = record_format_from(getenv("MOONRISE_LOG"));
 	if (format == RECORD_PLAIN)
 		format = RECORD_PREFIX; /* our own lines always say whose they are */
 }
 
-bool log_is_said(enum log_level level)
+bool log_is_said(enum level level)
 {
 	if (level_limit == UNSET)
 		read_environment();
 	return (int)level <= level_limit;
 }
 
-static bool put(struct output *out, enum log_level level, const char *text, size_t length)
+static bool put(struct output *out, enum level level, const char *text, size_t length)
 {
 	struct record record = {
-		.name = program, .level = level_names[level], .text = text, .length = length
+		.name = program, .level = level_name(level), .text = text, .length = length
 	};
 	char *dst = output_reserve(out, record_room(format, &record));
 	if (dst)
@@ -117,7 +79,7 @@ static size_t copy_clean(char *dst, const char *text, size_t length)
 	return length;
 }
 
-void log_line(enum log_level level, const char *text, size_t length)
+void log_line(enum level level, const char *text, size_t length)
 {
 	char clean[TEXT_MAX];
 	if (!log_is_said(level))
@@ -138,7 +100,7 @@ void log_line(enum log_level level, const char *text, size_t length)
 	output_flush(out);
 }
 
-static void log_format(enum log_level level, const char *fmt, va_list args)
+static void log_format(enum level level, const char *fmt, va_list args)
 {
 	char text[TEXT_MAX];
 	int length = vsnprintf(text, sizeof(text), fmt, args);

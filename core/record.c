@@ -3,7 +3,7 @@
  * every service, so it writes straight to where the line leaves from. */
 #include "record.h"
 
-#include "log.h"
+#include "level.h"
 #include "util.h"
 
 #include <string.h>
@@ -178,10 +178,10 @@ static char *write_json(const struct record *r, char *dst)
  * newline, which would begin another field. */
 static char *write_journal(const struct record *r, char *dst)
 {
-	int level = r->level ? log_level_number(r->level) : LEVEL_NONE;
+	int level = r->level ? level_number(r->level) : LEVEL_NONE;
 
 	dst = put_string(dst, "PRIORITY=");
-	*dst++ = (char)('0' + log_syslog_priority((enum log_level)level));
+	*dst++ = (char)('0' + level_to_syslog((enum level)level));
 	dst = put_string(dst, "\nSYSLOG_IDENTIFIER=");
 	dst = put(dst, r->name, strcspn(r->name, "\n"));
 	if (r->partial)

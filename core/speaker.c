@@ -2,7 +2,6 @@
 /* From bytes to lines to records. This runs for every line of every service. */
 #include "speaker.h"
 
-#include "log.h"
 #include "util.h"
 
 #include <string.h>
@@ -36,17 +35,17 @@ void speaker_send_to(struct speaker *s, struct output *output)
 	bool is_own;
 	s->output = output_ref(output);
 	s->format = output_format(output, &is_own);
-	s->least = is_own ? LEVEL_DEBUG : log_level_of_services();
+	s->least = is_own ? LEVEL_DEBUG : level_wanted(LEVEL_DEBUG);
 }
 
-enum log_level speaker_take_level(const char **text, size_t *length)
+enum level speaker_take_level(const char **text, size_t *length)
 {
 	const char *s = *text;
 	if (*length < 3 || s[0] != '<' || s[1] < '0' || s[1] > '7' || s[2] != '>')
 		return LEVEL_NONE;
 	*text += 3;
 	*length -= 3;
-	return log_level_of_syslog((unsigned)(s[1] - '0'));
+	return level_of_syslog((unsigned)(s[1] - '0'));
 }
 
 /* How much of a line that is too long is cut off: not in the middle of a
@@ -78,12 +77,12 @@ static bool put(struct speaker *s, const struct record *record)
 }
 
 /* As if it had come through a pipe: "<4>tag: text". */
-static void keep(struct speaker *s, const struct record *record, enum log_level level)
+static void keep(struct speaker *s, const struct record *record, enum level level)
 {
 	static char line[SPEAKER_LINE_MAX + 256];
 	size_t n = 0;
 	if (level != LEVEL_NONE)
-		n = (size_t)sprintf(line, "<%u>", log_syslog_priority(level));
+		n = (size_t)sprintf(line, "<%u>", level_to_syslog(level));
 	if (record->tag)
 		n += (size_t)snprintf(line + n, sizeof(line) - SPEAKER_LINE_MAX - 1 - n,
 				      "%s: ", record->tag);
@@ -96,7 +95,7 @@ static void keep(struct speaker *s, const struct record *record, enum log_level 
 /* A line, or a piece of one. Later pieces have the level of the first. */
 static bool say(struct speaker *s, const char *text, size_t length, bool is_partial)
 {
-	enum log_level level = s->level;
+	enum level level = s->level;
 	if (!s->goes_on) {
 		level = s->has_prefixes ? speaker_take_level(&text, &length) : LEVEL_NONE;
 		if (level == LEVEL_NONE)
@@ -104,7 +103,7 @@ static bool say(struct speaker *s, const char *text, size_t length, bool is_part
 	}
 	struct record record = { .name = s->name,
 				 .stream = speaker_stream_names[s->stream],
-				 .level = log_level_name(level),
+				 .level = level_name(level),
 				 .tag = s->tag,
 				 .pid = s->pid,
 				 .text = text,

@@ -5,7 +5,7 @@
 #ifndef MOONRISE_SPEAKER_H
 #define MOONRISE_SPEAKER_H
 
-#include "log.h"
+#include "level.h"
 #include "output.h"
 #include "record.h"
 #include "tail.h"
@@ -31,15 +31,15 @@ struct speaker {
 	struct tail *tail;
 	struct output *output;
 	enum record_format format;
-	enum log_level least; /* the least urgent level that comes out */
+	enum level least; /* the least urgent level that comes out */
 
 	/* The level of a line that does not name its own as "<4>text", sd-daemon(3);
 	 * LEVEL_NONE: it has none, and counts as LEVEL_INFO. */
-	enum log_level usual_level;
+	enum level usual_level;
 	bool has_prefixes; /* false: "<4>" is text */
 
-	enum log_level level; /* of a line of which a piece has been said */
-	bool goes_on;         /* ... so what comes next is no beginning of a line */
+	enum level level; /* of a line of which a piece has been said */
+	bool goes_on;     /* ... so what comes next is no beginning of a line */
 
 	/* Of those that come by a socket: who in the service it is, or NULL, and its pid.
 	 * The tail gets lines, not what has been read. */
@@ -68,6 +68,6 @@ size_t speaker_say(struct speaker *speaker, const char *data, size_t length, boo
 		   bool *ret_full);
 
 /* The level that a line begins with, which is taken off; or LEVEL_NONE. */
-enum log_level speaker_take_level(const char **text, size_t *length);
+enum level speaker_take_level(const char **text, size_t *length);
 
 #endif

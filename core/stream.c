@@ -91,7 +91,7 @@ static void start(struct stream *stream, const struct journal_stream *header)
 	speaker->keeps_lines = true;
 	speaker->has_prefixes = header->has_prefixes;
 	if (header->priority != MESSAGE_NO_PRIORITY)
-		speaker->usual_level = log_level_of_syslog((unsigned)header->priority);
+		speaker->usual_level = level_of_syslog((unsigned)header->priority);
 }
 
 /* Takes no byte more than the header has: the rest is for the relay. 1 when it is

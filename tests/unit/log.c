@@ -71,12 +71,12 @@ static void level_from_environment(void)
 	log_warning("not said");
 	log_error("said");
 	assert(strcmp(read_all(), "moonrise: said\n") == 0);
-	assert(log_level_number("debug") == LEVEL_DEBUG && log_level_number("loud") == -EINVAL);
+	assert(level_number("debug") == LEVEL_DEBUG && level_number("loud") == -EINVAL);
 	assert(log_is_said(LEVEL_ERROR) && !log_is_said(LEVEL_WARNING));
 	for (int level = LEVEL_ERROR; level <= LEVEL_DEBUG; level++)
-		assert(log_level_number(log_level_name(level)) == level);
-	assert(log_level_of_syslog(0) == LEVEL_ERROR && log_level_of_syslog(3) == LEVEL_ERROR);
-	assert(log_level_of_syslog(4) == LEVEL_WARNING && log_level_of_syslog(7) == LEVEL_DEBUG);
+		assert(level_number(level_name(level)) == level);
+	assert(level_of_syslog(0) == LEVEL_ERROR && level_of_syslog(3) == LEVEL_ERROR);
+	assert(level_of_syslog(4) == LEVEL_WARNING && level_of_syslog(7) == LEVEL_DEBUG);
 }
 
 static void json(void)
