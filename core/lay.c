@@ -751,6 +751,7 @@ int lay_remove(struct lay *lay, struct lay_folder *folder, const char *name, boo
 int lay_begin(struct lay *lay, int from, int to)
 {
 	lay->volume = to;
+	lay->unsynced = true; /* the caller's notes */
 	lay->top = (struct lay_folder){ .from = from, .to = to, .users = 1, .holders = 1 };
 	pthread_mutex_init(&lay->lock, NULL);
 	crew_begin(&lay->crew, run_job, drop_job);

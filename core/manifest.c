@@ -309,14 +309,15 @@ int manifest_finish(struct manifest_writer *writer)
 
 	if (r == 0 && is_there(writer))
 		return 0;
-	if (r == 0 && (fchmod(writer->fd, 0644) < 0 || fsync(writer->fd) < 0))
+	if (r == 0 &&
+	    (fchmod(writer->fd, 0644) < 0 || (!writer->is_synced_later && fsync(writer->fd) < 0)))
 		r = -errno;
 	if (r == 0)
 		r = file_publish(writer->folder, writer->temporary, writer->name, true);
 	if (r < 0)
 		return r;
 	writer->temporary[0] = '\0';
-	return file_sync_names(writer->folder);
+	return writer->is_synced_later ? 0 : file_sync_names(writer->folder);
 }
 
 void manifest_done(struct manifest_writer *writer)

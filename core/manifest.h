@@ -67,7 +67,8 @@ struct manifest_writer {
 	int fd, folder;
 	char name[NAME_MAX + 1], temporary[NAME_MAX + 1];
 	char id[MANIFEST_ID_MAX + 1];
-	bool given; /* the id */
+	bool given;           /* the id */
+	bool is_synced_later; /* by its user, with more */
 	uint64_t count;
 	struct sha256 hash, content;
 	size_t length;

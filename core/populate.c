@@ -92,6 +92,7 @@ static int scan_template(struct work *work, int folder)
 	if (!writer)
 		return -ENOMEM;
 	r = manifest_create(writer, folder, SCANNED, NULL);
+	writer->is_synced_later = true;
 	if (r == 0)
 		r = scan_tree(work->from, &scan, &work->p->path);
 	if (r == 0) {
@@ -213,7 +214,8 @@ static int copy_given(struct work *work, const char *name)
 	return r < 0 ? r : file_publish(work->notes, temporary, name, true);
 }
 
-/* From now on, what is there may be the new template's. */
+/* From now on, what is there may be the new template's. The sync that comes before the
+ * first name is given covers this name, too. */
 static int note_begin(struct work *work, int *ret_slot)
 {
 	bool noted;
@@ -222,8 +224,6 @@ static int note_begin(struct work *work, int *ret_slot)
 	*ret_slot = slot_for(work, &noted);
 	if (!noted)
 		r = copy_given(work, note_name(*ret_slot));
-	if (r == 0 && !noted)
-		r = file_sync_names(work->notes);
 	if (r < 0)
 		snprintf(work->p->path.text, sizeof(work->p->path.text), MANIFEST_FOLDER "/%s",
 			 note_name(*ret_slot));
