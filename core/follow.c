@@ -22,6 +22,7 @@
 
 #define FILES_MAX 256 /* of one pattern: each has a descriptor */
 #define GONE_MAX 4
+#define DROPPED_MAX 32
 #define FILE_EVENTS (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF)
 
 struct follow {
@@ -34,6 +35,13 @@ struct follow {
 	size_t count;
 	bool has_looked, is_stalled;
 	int complaint; /* the last error that was said */
+
+	/* The last that were let go of: inotify may still have to say that they moved. */
+	struct {
+		dev_t device;
+		ino_t inode;
+	} dropped[DROPPED_MAX];
+	unsigned drops;
 };
 
 static struct follow *follows;
@@ -83,6 +91,8 @@ static void drop(struct follow *f, struct follow_file **place)
 	bool is_shared = false;
 	*place = file->next;
 	f->count--;
+	f->dropped[f->drops % DROPPED_MAX].device = file->device;
+	f->dropped[f->drops++ % DROPPED_MAX].inode = file->inode;
 	for (struct follow_file *other = f->files; other; other = other->next)
 		if (other->older == file)
 			other->older = NULL;
@@ -207,6 +217,14 @@ static struct follow_file *find(struct follow *f, const struct stat *st)
 	return file;
 }
 
+static bool was_dropped(const struct follow *f, const struct stat *st)
+{
+	for (size_t i = 0; i < DROPPED_MAX; i++)
+		if (f->dropped[i].inode == st->st_ino && f->dropped[i].device == st->st_dev)
+			return true;
+	return false;
+}
+
 /* What `name` leads to, or has led to until it was moved to `path`. */
 static void found(struct follow *f, const char *name, const char *path)
 {
@@ -220,6 +238,8 @@ static void found(struct follow *f, const char *name, const char *path)
 			known->is_gone = false;
 		return;
 	}
+	if (r >= 0 && name != path && was_dropped(f, &st))
+		return;
 	if (r >= 0)
 		r = f->count < FILES_MAX ? add_file(f, name, path) : -EMFILE;
 	if (r < 0)

@@ -32,19 +32,24 @@ void follow_file_free(struct follow_file *f)
 	free(f);
 }
 
-/* One that became shorter was truncated: what comes now is new. Its writer may go on
- * where it was, and leave a hole. */
+/* It was truncated: what comes now is new. Its writer may go on where it was, and leave
+ * a hole. */
+static void start_again(struct follow_file *f)
+{
+	f->position = 0;
+	f->mark_length = 0;
+	f->is_after_hole = true;
+	f->speaker.goes_on = false;
+}
+
 void follow_file_changed(struct follow_file *f)
 {
 	struct stat st;
 	f->has_more = true;
 	if (fstat(f->fd, &st) < 0)
 		return;
-	if (st.st_size < f->size) {
-		f->position = 0;
-		f->is_after_hole = true;
-		f->speaker.goes_on = false;
-	}
+	if (st.st_size < f->size)
+		start_again(f);
 	f->size = st.st_size;
 }
 
@@ -57,6 +62,7 @@ static bool skip_hole(struct follow_file *f)
 	if (data <= f->position)
 		return false;
 	f->position = data;
+	f->mark_length = 0;
 	f->is_after_hole = true;
 	return true;
 }
@@ -80,13 +86,41 @@ static void keep(struct follow_file *f, const char *data, size_t length, bool is
 		tail_append(s->tail, s->stream, false, "\n", 1);
 }
 
+/* Goes on behind `length` bytes, the last of which are remembered. */
+static void advance(struct follow_file *f, const char *data, size_t length)
+{
+	f->position += (off_t)length;
+	if (length == 0)
+		return;
+	f->mark_length = length < sizeof(f->mark) ? length : sizeof(f->mark);
+	memcpy(f->mark, data + length - f->mark_length, f->mark_length);
+}
+
+/* What is new, from the position on: how much, or -1. One that was truncated and is
+ * longer again already does not have the same bytes before it. */
+static ssize_t read_new(struct follow_file *f, char *data, size_t size)
+{
+	static char buffer[READ_MAX + sizeof(f->mark)];
+	size_t before = f->mark_length;
+	ssize_t n = pread(f->fd, buffer, before + size, f->position - (off_t)before);
+	if (n >= (ssize_t)before && memcmp(buffer, f->mark, before) != 0) {
+		start_again(f);
+		before = 0;
+		n = pread(f->fd, buffer, size, 0);
+	}
+	if (n <= (ssize_t)before)
+		return n < 0 ? n : 0;
+	memcpy(data, buffer + before, (size_t)n - before);
+	return n - (ssize_t)before;
+}
+
 bool follow_file_read(struct follow_file *f, bool is_end)
 {
 	static char data[READ_MAX];
 	bool full;
 
 	follow_file_changed(f);
-	ssize_t n = pread(f->fd, data, sizeof(data), f->position);
+	ssize_t n = read_new(f, data, sizeof(data));
 	if (n > 0 && data[0] == '\0' && skip_hole(f))
 		return true;
 	f->has_more = n == sizeof(data);
@@ -94,13 +128,13 @@ bool follow_file_read(struct follow_file *f, bool is_end)
 		return true;
 	size_t skipped = f->is_after_hole ? count_nul(data, (size_t)n) : 0;
 	size_t left = (size_t)n - skipped;
-	f->position += (off_t)skipped;
+	advance(f, data, skipped);
 	if (left > 0)
 		f->is_after_hole = false;
 	is_end = is_end && !f->has_more;
 	size_t done = speaker_say(&f->speaker, data + skipped, left, is_end, &full);
 	keep(f, data + skipped, done, is_end && done == left);
-	f->position += (off_t)done;
+	advance(f, data + skipped, done);
 	f->has_more = f->has_more || full;
 	return !full;
 }

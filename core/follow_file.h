@@ -17,8 +17,10 @@ struct follow_file {
 	int fd;
 	dev_t device;
 	ino_t inode;
-	int watch;              /* its number with inotify */
-	off_t position, size;   /* up to where it was said; how long it was last time */
+	int watch;            /* its number with inotify */
+	off_t position, size; /* up to where it was said; how long it was last time */
+	char mark[32];        /* the last bytes before the position */
+	size_t mark_length;
 	bool has_more;          /* perhaps */
 	bool is_gone;           /* its name leads to another file, or to none */
 	bool is_closed;         /* by who wrote to it, and not written to since */

@@ -64,13 +64,20 @@ const struct follow_move *follow_move_first(void)
 
 void follow_move_forget(void)
 {
-	while (moves) {
-		struct follow_move *m = moves;
-		moves = m->next;
+	for (struct follow_move **p = &moves; *p;) {
+		struct follow_move *m = *p;
+		if (m->cookie != 0 && !m->is_late) {
+			m->is_late = true;
+			p = &m->next;
+			continue;
+		}
+		*p = m->next;
 		free(m->from);
 		free(m->to);
 		free(m);
+		count--;
 	}
 	last = &moves;
-	count = 0;
+	while (*last)
+		last = &(*last)->next;
 }
