@@ -124,16 +124,32 @@ static void tell(const siginfo_t *info)
 	tell_ended(info->si_pid, &end);
 }
 
-static bool reap_batch(void)
+static bool look(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lookers) && lookers[i]; i++)
 		lookers[i]();
+	return lookers[0] != NULL;
+}
+
+/* Whoever is reaped had ended before the look, so nothing that it has said is missed.
+ * false: nobody has ended. */
+static bool take_one(siginfo_t *info)
+{
+	int options = WEXITED | WNOHANG | stop_options;
+	bool is_watched = lookers[0] != NULL;
+
+	if (waitid(P_ALL, 0, info, is_watched ? options | WNOWAIT : options) < 0 ||
+	    info->si_pid == 0)
+		return false;
+	return !look() || waitid(P_PID, (id_t)info->si_pid, info, options) == 0;
+}
+
+static bool reap_batch(void)
+{
 	for (int i = 0; i < CHILD_REAP_BATCH; i++) {
 		siginfo_t info = { 0 };
 
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | stop_options) < 0)
-			return false;
-		if (info.si_pid == 0)
+		if (!take_one(&info))
 			return false;
 		tell(&info);
 	}

@@ -27,8 +27,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define BATCH 64        /* datagrams at once; then it is the others' turn */
-#define BATCH_LAST 1024 /* before their senders are reaped */
+#define BATCH 64         /* datagrams at once; then it is the others' turn */
+#define BATCH_BEFORE 128 /* before one of their senders is reaped */
+#define BATCH_LAST 1024
 #define USUAL_SIZE (16 * 1024)
 #define HELD_MAX (256 * 1024) /* a file counts as USUAL_SIZE */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -350,18 +351,28 @@ static bool on_room(struct output_waiter *waiter)
 	return true;
 }
 
-/* Also before senders are reaped: whose they were is not known afterwards. */
-void intake_flush(void)
+static void take_all(int count)
 {
 	stream_accept();
 	for (size_t i = 0; i < ARRAY_SIZE(intakes); i++) {
 		struct intake *in = &intakes[i];
 
 		if (in->source.fd >= 0 && !in->is_stalled)
-			take(in, BATCH_LAST);
+			take(in, count);
 		while (in->source.fd >= 0 && in->is_stalled && hold(in))
 			continue;
 	}
+}
+
+/* Whose the messages are is not known any more afterwards. */
+static void before_reaping(void)
+{
+	take_all(BATCH_BEFORE);
+}
+
+void intake_flush(void)
+{
+	take_all(BATCH_LAST);
 }
 
 /* ---- paths */
@@ -461,7 +472,7 @@ void intake_open(const char *root)
 	places[JOURNAL_STDOUT].is_ours = r >= 0;
 	if (r < 0)
 		leave_alone(JOURNAL_STDOUT, r);
-	child_before_reaping(intake_flush);
+	child_before_reaping(before_reaping);
 }
 
 bool intake_serves(const char *path)

@@ -298,6 +298,28 @@ def test_nothing_is_lost_while_nobody_reads(boot):
     os.close(read)
 
 
+def test_short_lived_ones_are_known_when_it_is_read_at_last(boot):
+    """They have ended, and have been reaped, while nobody read the output."""
+    read, write = os.pipe()
+    c = serving(boot, '''
+        init.start { sh = "yes $(seq -s x 30)", name = "full" }
+        init.start { sh = "for i in $(seq 200); do (logger -t one $i &); done; exec sleep infinity", name = "one" }
+    ''', stdout=write)
+    os.close(write)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    eventually(lambda: [name for _, _, name in c.processes().values() if name in ("logger", "seq")], [])
+    data = bytearray()
+
+    def read_more():
+        data.extend(os.read(read, 65536))
+        return data.count(b"\none")
+
+    eventually(read_more, 200)
+    assert sorted(re.findall(rb"^one: (\d+)$", data, re.MULTILINE)) == sorted(b"%d" % n for n in range(1, 201))
+    assert c.stop() == 0
+    os.close(read)
+
+
 def test_it_stops_while_nobody_reads(boot):
     read, write = os.pipe()
     c = serving(boot, 'init.start { "/usr/bin/python3", "client.py", name = "one" }', stdout=write, files=flood(10 ** 9))
