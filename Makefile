@@ -53,7 +53,6 @@ endif
 LUA     = $(DEPS)/lua
 LIBCAP  = $(DEPS)/libcap
 CORE_O  = $(patsubst core/%.c,$O/%.o,$(filter-out core/main.c core/embed.c,$(wildcard core/*.c)))
-EARLY   = $(patsubst %,lua/moonrise/%.lua,boot task fault supervisor declaration process strict service init)
 MODULES = $(shell find lua -name '*.lua' | LC_ALL=C sort)
 LUA_O   = $(addprefix $O/lua/,$(addsuffix .o, \
 	  lapi lauxlib lbaselib lcode lcorolib lctype ldblib ldebug ldo ldump lfunc lgc linit \
@@ -97,11 +96,11 @@ $O/embed: $O/embed.o $(LUA_O)
 
 $O/embedded.c: $O/embed $(MODULES) $O/modules
 	$(call say,EMBED,$@)
-	$< $(patsubst lua/%,lua//%,$(EARLY) $(filter-out $(EARLY),$(MODULES))) $(DKJSON) > $@.new
+	$< $(patsubst lua/%,lua//%,$(MODULES)) $(DKJSON) > $@.new
 	mv $@.new $@
 
 $O/embedded.o: $O/embedded.c $O/flags
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(WARN) $(CPPFLAGS) $(OPT) -c -o $@ $<
 
 # The list of modules is a file, so that a module that is gone is noticed, too. So are
 # the flags: another flag makes everything again.

@@ -82,10 +82,7 @@ void bind_safe_install(lua_State *L);
 void bind_require_install(lua_State *L);
 /* host.c stopped it: until the first process runs, or the first wait, nothing is garbage. */
 void bind_start_collector(lua_State *L);
-struct embed_module;
-void bind_load_embedded(lua_State *L, const struct embed_module *module); /* pushes a function */
-void bind_embed_drop(void);             /* its pages; they come back when they are read again */
-void bind_embed_forget(void);           /* a new state begins */
+void bind_forget_bytecode(void);        /* its pages; require gets them back */
 const char *bind_file_error(int error); /* ENOTSUP: it is no regular file */
 
 /* The running thread: `enter` at first, then known by sys.host itself. `overrun`

@@ -87,7 +87,7 @@ static int l_wait(lua_State *L)
 		deadline = deadline_in(luaL_checknumber(L, 1));
 	check_main_thread(L);
 	bind_start_collector(L);
-	bind_embed_drop();
+	bind_forget_bytecode();
 	guard_pause();
 	int r = wait_until(min_time(deadline, host_deadline()));
 	guard_resume();

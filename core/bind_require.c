@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 static const luaL_Reg system_modules[] = {
@@ -113,6 +114,15 @@ static bool find_system(lua_State *L, const char *name)
 	return false;
 }
 
+static bool bytecode_was_read;
+
+void bind_forget_bytecode(void)
+{
+	if (bytecode_was_read)
+		(void)madvise((void *)embed_bytes, embed_size, MADV_DONTNEED);
+	bytecode_was_read = false;
+}
+
 static bool find_embedded(lua_State *L, const char *name)
 {
 	const struct embed_module *m =
@@ -120,7 +130,9 @@ static bool find_embedded(lua_State *L, const char *name)
 
 	if (!m)
 		return false;
-	bind_load_embedded(L, m);
+	bytecode_was_read = true;
+	if (luaL_loadbufferx(L, (const char *)m->chunk, m->size, name, "b") != LUA_OK)
+		lua_error(L);
 	lua_pushliteral(L, ":embedded:");
 	return true;
 }
@@ -289,7 +301,6 @@ static int l_load(lua_State *L)
 
 void bind_require_install(lua_State *L)
 {
-	bind_embed_forget();
 	lua_getglobal(L, "load");
 	lua_pushcclosure(L, l_load, 1);
 	lua_setglobal(L, "load");
