@@ -27,7 +27,7 @@
 
 #define STATUS_ENGINE 70
 #define UNTOLD_STOP_NS (15 * NSEC_PER_SEC)
-#define READER_NS (1 * NSEC_PER_SEC)
+#define READER_NS (3 * NSEC_PER_SEC)
 
 static const struct host_options *current;
 
