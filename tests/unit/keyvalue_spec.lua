@@ -152,4 +152,12 @@ describe("postgresql.conf", function()
     assert.equal("line 1: neither 'name = value' nor a comment", wrong("a\n"))
     assert.equal("'a b': postgresql.conf can't hold this name or value", message(edit, { ["a b"] = 1 }))
   end)
+
+  it("adds nothing behind a line that goes on", function()
+    for _, text in ipairs { "echo a \\", 'X="a\nb" c $X\\' } do
+      local doc = keyvalue.parse(text, "shell")
+      assert.equal("'Y': it would become part of the line before it", message(doc.set, doc, "Y", "1"))
+      assert.equal(text, tostring(doc))
+    end
+  end)
 end)

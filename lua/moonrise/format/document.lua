@@ -240,6 +240,18 @@ local function check_next(doc, raw, behind, path)
   end
 end
 
+-- The last line of a text may have no end, and then go on in what comes behind it: a
+-- command of a shell script that ends in a backslash.
+local function check_last(doc, section, raw, name, value, path)
+  local item, field = last_text(doc, section)
+  if field ~= "raw" or item.raw:find("\n$") then return end
+  local ok, items = pcall(doc.format.read, item.raw .. doc.ending .. raw, 1)
+  local made = ok and items[#items]
+  if not made or made.name ~= name or made.value ~= value then
+    refuse("%s: it would become part of the line before it", describe(path))
+  end
+end
+
 local function change_value(doc, section, item, value, path)
   local format = doc.format
   local raw
@@ -281,6 +293,7 @@ local function add_value(doc, section, value, path)
   if #same > 0 then at, like = position(doc, section, same[#same]) + 1, same[#same] end
   local raw = doc.format.line(name, value, like, section, doc.ending) .. doc.ending
   check_next(doc, raw, section.items[at], path)
+  if at == #section.items + 1 then check_last(doc, section, raw, name, value, path) end
   insert(doc, section, at, check(doc, raw, name, value, path))
 end
 
