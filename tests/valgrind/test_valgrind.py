@@ -13,6 +13,9 @@ from moonrise import BINARY, environment, eventually
 VALGRIND = ["-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
             "--errors-for-leak-kinds=definite", "--vgdb=no"]
 
+# It names its files by the pid, which is 1 in each namespace, but /run is a new one there.
+PROGRAM = {"program": "/usr/bin/valgrind", "env": {"TMPDIR": "/run"}}
+
 SCRIPT = '''
     local dir = ...
     local init  = require "moonrise"
@@ -39,10 +42,10 @@ def quiet(container):
 
 
 def test_a_boot_its_clients_and_its_stop(boot):
-    c = boot(SCRIPT, program="/usr/bin/valgrind", options=[*VALGRIND, BINARY], args=["/run"])
+    c = boot(SCRIPT, options=[*VALGRIND, BINARY], args=["/run"], **PROGRAM)
     eventually(lambda: c.moonrise("health").returncode, 0)
     for words in (["status"], ["status", "--json"], ["eval", "1 + 1"], ["health"]):
-        done = c.exec("/usr/bin/valgrind", *VALGRIND, BINARY, *words)
+        done = c.exec("/usr/bin/env", "TMPDIR=/run", "/usr/bin/valgrind", *VALGRIND, BINARY, *words)
         assert (done.returncode, done.stderr) == (0, "")
     c.signal(1)
     c.says("hup")
@@ -53,7 +56,7 @@ def test_a_boot_its_clients_and_its_stop(boot):
 
 @pytest.mark.parametrize("script, status", [("error 'x'", 70), ("syntax error", 70), ("require('moonrise').exit(7)", 7)])
 def test_scripts_that_end(boot, script, status):
-    c = boot(script, program="/usr/bin/valgrind", options=[*VALGRIND, BINARY])
+    c = boot(script, options=[*VALGRIND, BINARY], **PROGRAM)
     assert c.wait() == status
     quiet(c)
 
