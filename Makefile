@@ -71,13 +71,13 @@ $O/moonrise.debug: $O/main.o $O/core.a $O/libcap.a $(NEAR)
 
 # A program like any other: what musl-gcc builds can't use the distribution's libraries.
 BUS_CC  = $(if $(filter musl,$(LIBC)),gcc,$(CC))
-BUS_O   = $(patsubst bus/%.c,$O/bus/%.o,$(wildcard bus/*.c))
+BUS_O   = $(patsubst core/bus/%.c,$O/bus/%.o,$(wildcard core/bus/*.c))
 
 $(BUS): $(BUS_O)
 	$(call say,LINK,$@)
 	$(BUS_CC) $(OPT) $(if $(SAN),,-s) -o $@ $^ -lsystemd
 
-$O/bus/%.o: bus/%.c $O/ready $O/flags
+$O/bus/%.o: core/bus/%.c $O/ready $O/flags
 	$(call say,CC,$@)
 	mkdir -p $(@D)
 	$(BUS_CC) $(WARN) -D_GNU_SOURCE -DMOONRISE_VERSION='"$(VERSION)"' -iquote core $(OPT) -MMD -MP -c -o $@ $<

@@ -1,6 +1,6 @@
 --- D-Bus, by way of moonrise-bus: PID 1 itself speaks none. That program is started
 -- when somebody wants to know something, started again when it dies, and ends when
--- nobody wants to know anything any more. bus/talk.h has what is said to it.
+-- nobody wants to know anything any more. core/bus/talk.h has what is said to it.
 -- @module moonrise.bus
 local host = require "sys.host"
 local log = require "sys.log"
