@@ -23,8 +23,8 @@
 #include <linux/memfd.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BATCH 64         /* datagrams at once; then it is the others' turn */
@@ -228,18 +228,16 @@ static int file_of(struct datagram *datagram)
 	return fd;
 }
 
-static int waiting_size(struct intake *in)
+/* -1: nothing waits. What waits stays the first, since nobody else reads here. */
+static ssize_t waiting_size(const struct intake *in)
 {
-	int size = 0;
-
-	(void)ioctl(in->source.fd, FIONREAD, &size);
-	return size;
+	return recv(in->source.fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 }
 
 /* Where the next datagram is to go: it may be of any size. */
 static char *make_room(struct intake *in, size_t *ret_size)
 {
-	int size = waiting_size(in);
+	ssize_t size = waiting_size(in);
 	char *data = size > USUAL_SIZE && size <= INTAKE_FILE_MAX ? map(in, (size_t)size) : NULL;
 
 	*ret_size = data ? (size_t)size : USUAL_SIZE;
@@ -269,10 +267,11 @@ static bool receive(struct intake *in)
 /* false: there is none, or no room for it. */
 static bool hold(struct intake *in)
 {
-	size_t size = (size_t)waiting_size(in);
+	ssize_t waiting = waiting_size(in);
+	size_t size = (size_t)waiting;
 	struct datagram datagram;
 
-	if (in->held_size + size > HELD_MAX)
+	if (waiting < 0 || in->held_size + size > HELD_MAX)
 		return false;
 	struct held *held = malloc(sizeof(*held) + size);
 	if (!held)
