@@ -249,6 +249,7 @@ def test_what_is_not_followed(app):
     assert c.err.count("cannot follow") == 0
 
 
+@needs_root
 def test_our_own_output_is_not_followed(boot):
     """That would never end."""
     path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"moonrise-test-{os.getpid()}.log")

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from moonrise import BINARY, PRIVATE_DEV, eventually
+from moonrise import BINARY, PRIVATE_DEV, eventually, needs_root
 
 PRELUDE = 'local init = require "moonrise"\n'
 CLIENT = PRELUDE + 'init.start { "/usr/bin/python3", "client.py", name = "one" }'
@@ -264,6 +264,7 @@ STREAMS = """
 """
 
 
+@needs_root
 @pytest.mark.parametrize("header", [b"", b"one\n\n", b"one\n\n6\n1\n0\n0\n0\n", b"one\n\n6\n1\n0\n0\n0\n" + b"x" * 16000])
 def test_thousands_of_streams(boot, header):
     """A service has its share of them; another still gets through."""

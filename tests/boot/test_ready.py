@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Readiness: each probe comes to a yes, and says what it last saw when it does not."""
 import pytest
+from moonrise import needs_root
 
 PRELUDE = '''
 local init = require "moonrise"
@@ -119,6 +120,7 @@ ECHO = '''
 '''
 
 
+@needs_root
 def test_a_socket_may_be_asked(boot):
     c = boot(PRELUDE + ECHO + '''
         probe.unix("/run/echo.sock", { send = "are you\\0 there?\\n", expect = "%z there%?" }):wait("30s")
@@ -132,6 +134,7 @@ def test_a_socket_may_be_asked(boot):
     assert c.wait() == 0, c.err
 
 
+@needs_root
 def test_an_answer_that_is_not_expected_is_said(boot):
     c = boot(PRELUDE + '''
         init.start { sh = "read x; printf 'no\\1 no'", name = "no", listen = "127.0.0.1:7", accept = { stdio = true } }

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from moonrise import run
+from moonrise import needs_root, run
 
 SCRIPT = '''local init = require "moonrise"
 local env = require "moonrise.env"
@@ -80,6 +80,7 @@ require("moonrise").exit(0)
 """
 
 
+@needs_root
 def test_check_rehearses_the_volume_as_it_is(folder, boot):
     (folder / "new").mkdir()
     (folder / "new/index.html").write_text("hello, all")

@@ -147,6 +147,7 @@ ROWS = {
 }
 
 
+@needs_root
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("manifest", [False, True], ids=["scanned", "split"])
 def test_each_row(upgrade, row, manifest):
@@ -392,6 +393,7 @@ def flip(text):
     return text.replace(b"0644", b"0664", 1)
 
 
+@needs_root
 @pytest.mark.parametrize("spoil, why", [
     (flip, "the checksum is wrong"),
     (spoil_header, "written by a newer moonrise (format 2; this one reads up to 1)"),
