@@ -92,7 +92,7 @@ describe("zone", function()
       local base, expression, expected = line:match("^(%d+) (.*) | (.*)$")
       if base then
         local spec = calendar.parse(expression, find)
-        if not find(expression:match("%S+$")) and expression:find(" GB$") then expected = "invalid" end -- of tzdata-legacy
+        if expression:find(" GB$") and not find("GB") then expected = "invalid" end -- of tzdata-legacy
         local times, after = {}, tonumber(base)
         for i = 1, spec and 3 or 0 do
           after = calendar.next(spec, after)
