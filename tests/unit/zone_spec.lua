@@ -92,7 +92,8 @@ describe("zone", function()
       local base, expression, expected = line:match("^(%d+) (.*) | (.*)$")
       if base then
         local spec = calendar.parse(expression, find)
-        if expression:find(" GB$") and not find("GB") then expected = "invalid" end -- of tzdata-legacy
+        local name = expression:match("%u%S*$")
+        if name and not find(name) then expected = "invalid" end -- GB and EST5EDT may be in tzdata-legacy
         local times, after = {}, tonumber(base)
         for i = 1, spec and 3 or 0 do
           after = calendar.next(spec, after)
