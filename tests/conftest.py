@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 
 import pytest
 
@@ -36,6 +37,15 @@ def boot():
     yield start
     for container in reversed(started):
         container.close()
+
+
+@pytest.fixture
+def open_path(tmp_path):
+    """tmp_path, reachable for everybody."""
+    for folder in (tmp_path, *tmp_path.parents) if moonrise.IS_ROOT else ():
+        if str(folder).startswith(tempfile.gettempdir() + "/"):
+            folder.chmod(0o755)
+    return tmp_path
 
 
 @pytest.fixture(autouse=True)

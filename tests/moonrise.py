@@ -17,6 +17,7 @@ import functools
 import os
 import pty
 import shutil
+import socket
 import subprocess
 import tempfile
 import termios
@@ -66,6 +67,12 @@ def eventually(question, expected=bool, deadline=DEADLINE):
         if time.monotonic() > end:
             raise AssertionError(f"in {deadline} s the answer did not come; the last one: {answer!r}")
         time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def environment(extra=None):

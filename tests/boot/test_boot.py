@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The life of a container: boot, ready, signals, the ways to end, and what each exits with."""
-import os
 import signal
 import socket
 

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import threading
-from signal import SIGUSR1
 
 import pytest
 from moonrise import DEADLINE, eventually, needs_root

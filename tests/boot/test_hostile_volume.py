@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from moonrise import IS_ROOT, needs_root
+from moonrise import needs_root
 
 SCRIPT = """
 local fs = require "moonrise.fs"
@@ -18,18 +18,16 @@ require("moonrise").exit(0)
 
 
 @pytest.fixture
-def place(tmp_path):
-    for parent in (tmp_path, *tmp_path.parents[:2]) if IS_ROOT else ():
-        parent.chmod(0o755)
+def place(open_path):
     for name in "one", "two":
         for path in "a/b/c/file", "a/b/other", "a/top", "file":
-            at = tmp_path / name / path
+            at = open_path / name / path
             at.parent.mkdir(parents=True, exist_ok=True)
             at.write_text(name)
-    (tmp_path / "two" / "a" / "b" / "added").write_text("two")
-    (tmp_path / "volume").mkdir()
-    (tmp_path / "outside").mkdir()
-    return tmp_path
+    (open_path / "two" / "a" / "b" / "added").write_text("two")
+    (open_path / "volume").mkdir()
+    (open_path / "outside").mkdir()
+    return open_path
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import urllib.request
 
 import pexpect
 import pytest
-from moonrise import BINARY, DEADLINE, environment, eventually, run
+from moonrise import BINARY, DEADLINE, environment, eventually, free_port, run
 
 TWO = """
     local init = require "moonrise"
@@ -136,12 +136,6 @@ def test_metrics(boot):
     found = samples(c.moonrise("metrics").stdout)
     assert found['moonrise_service_starts_total{service="idle"}'] == 2
     assert found['moonrise_service_last_exit_status{service="idle"}'] == 143
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture

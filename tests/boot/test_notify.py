@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from moonrise import BINARY, eventually, needs_root, needs_root
+from moonrise import BINARY, eventually, needs_root
 
 PRELUDE = '''
 local init = require "moonrise"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Readiness: each probe comes to a yes, and says what it last saw when it does not."""
 import pytest
-from moonrise import needs_root
+from moonrise import free_port
 
 PRELUDE = '''
 local init = require "moonrise"
@@ -115,42 +115,40 @@ def test_what_was_said_in_an_earlier_run_does_not_count(boot):
     assert c.wait() == 0, c.err
 
 
-ECHO = '''
-        init.start { "cat", name = "echo", listen = { "/run/echo.sock", "127.0.0.1:7" }, accept = { stdio = true } }
-'''
-
-
-@needs_root
 def test_a_socket_may_be_asked(boot):
-    c = boot(PRELUDE + ECHO + '''
+    c = boot(PRELUDE + '''
+        local port = math.tointeger(os.getenv "PORT")
+        local at = "127.0.0.1:" .. port
+        init.start { "cat", name = "echo", listen = { "/run/echo.sock", at }, accept = { stdio = true } }
         probe.unix("/run/echo.sock", { send = "are you\\0 there?\\n", expect = "%z there%?" }):wait("30s")
-        probe.tcp(7, { send = "hello", expect = "^hello$" }):wait("30s")
-        probe.tcp("127.0.0.1", 7, { send = "x" }):wait("30s")
-        init.start { "sleep", "infinity", name = "next", ready = probe.tcp("127.0.0.1:7", { send = "a", expect = "a" }) }
+        probe.tcp(port, { send = "hello", expect = "^hello$" }):wait("30s")
+        probe.tcp("127.0.0.1", port, { send = "x" }):wait("30s")
+        init.start { "sleep", "infinity", name = "next", ready = probe.tcp(at, { send = "a", expect = "a" }) }
         local big = ("x"):rep(3000000)
-        probe.tcp(7, { send = big, expect = "x$" }):wait("30s")
+        probe.tcp(port, { send = big, expect = "x$" }):wait("30s")
         init.exit(0)
-    ''')
+    ''', env={"PORT": str(free_port())})
     assert c.wait() == 0, c.err
 
 
-@needs_root
 def test_an_answer_that_is_not_expected_is_said(boot):
+    ports = free_port(), free_port()
     c = boot(PRELUDE + '''
-        init.start { sh = "read x; printf 'no\\1 no'", name = "no", listen = "127.0.0.1:7", accept = { stdio = true } }
-        init.start { sh = "read x; exit 0", name = "mute", listen = "127.0.0.1:8", accept = { stdio = true } }
-        for _, port in ipairs { 7, 8 } do
+        local ports = { os.getenv("NO"), os.getenv("MUTE") }
+        init.start { sh = "read x; printf 'no\\1 no'", name = "no", listen = "127.0.0.1:" .. ports[1], accept = { stdio = true } }
+        init.start { sh = "read x; exit 0", name = "mute", listen = "127.0.0.1:" .. ports[2], accept = { stdio = true } }
+        for _, port in ipairs(ports) do
           local _, fault = pcall(function()
-            local p = probe.tcp(port, { send = "?\\n", expect = "yes" })
+            local p = probe.tcp(math.tointeger(port), { send = "?\\n", expect = "yes" })
             p:wait("300ms")
           end)
           init.log("notice", "%s", fault)
         end
         init.exit(0)
-    ''')
+    ''', env={"NO": str(ports[0]), "MUTE": str(ports[1])})
     assert c.wait() == 0, c.err
-    assert 'waited for 127.0.0.1 port 7; the last answer was: it said "no. no"' in c.err
-    assert "waited for 127.0.0.1 port 8; the last answer was: it hung up" in c.err
+    assert f'waited for 127.0.0.1 port {ports[0]}; the last answer was: it said "no. no"' in c.err
+    assert f"waited for 127.0.0.1 port {ports[1]}; the last answer was: it hung up" in c.err
 
 
 BAD = {

@@ -80,7 +80,7 @@ require("moonrise").exit(0)
 """
 
 
-@needs_root
+@needs_root  # who is outside of the namespace sees another owner than was laid down
 def test_check_rehearses_the_volume_as_it_is(folder, boot):
     (folder / "new").mkdir()
     (folder / "new/index.html").write_text("hello, all")

@@ -8,7 +8,7 @@ import os
 import socket
 
 import pytest
-from moonrise import eventually
+from moonrise import eventually, free_port
 
 PRELUDE = '''
 local init = require "moonrise"
@@ -46,12 +46,6 @@ def talk(c, text, path="/run/one.sock", kind=socket.SOCK_STREAM):
         client.connect(inside(c, path))
         client.sendall(text)
         return client.recv(200)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def services(c):

@@ -56,27 +56,25 @@ class Image:
 
 
 @pytest.fixture
-def upgrade(boot, tmp_path):
+def upgrade(boot, open_path):
     """A volume with image "one" laid down; boot() boots an image on it."""
-    for parent in (tmp_path, *tmp_path.parents[:2]) if IS_ROOT else ():
-        parent.chmod(0o755)
 
     class Upgrade:
-        volume = Image(tmp_path / "volume")
+        volume = Image(open_path / "volume")
 
         def __init__(self):
             self.volume.top.mkdir()
 
         @staticmethod
         def image(name, tree):
-            image = Image(tmp_path / name)
+            image = Image(open_path / name)
             image.top.mkdir()
             image.make(tree)
             return image
 
         @staticmethod
         def boot(name, way="keep", status=0):
-            c = boot(SCRIPT, env={"VOLUME": str(tmp_path / "volume"), "TEMPLATE": str(tmp_path / name), "WAY": way})
+            c = boot(SCRIPT, env={"VOLUME": str(open_path / "volume"), "TEMPLATE": str(open_path / name), "WAY": way})
             assert c.wait() == status, c.err
             return c
 
@@ -147,7 +145,6 @@ ROWS = {
 }
 
 
-@needs_root
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("manifest", [False, True], ids=["scanned", "split"])
 def test_each_row(upgrade, row, manifest):
@@ -167,6 +164,7 @@ def make_manifest(image, wanted=True):
     if not wanted:
         return
     lines = []
+    owner = (lambda st: f"{st.st_uid} {st.st_gid}") if IS_ROOT else (lambda st: "0 0")  # as the namespace shows us
 
     def add(folder):
         for path in sorted(os.path.join(folder, name) for name in os.listdir(folder)):
@@ -180,7 +178,7 @@ def make_manifest(image, wanted=True):
                 with open(path, "rb") as file:
                     content = hashlib.sha256(file.read()).hexdigest()
             time = f"{st.st_mtime_ns // 10**9}.{st.st_mtime_ns % 10**9:09}"
-            lines.append(f"{kind} {st.st_mode & 0o7777:04o} {st.st_uid} {st.st_gid} {size} {time} - - {content} "
+            lines.append(f"{kind} {st.st_mode & 0o7777:04o} {owner(st)} {size} {time} - - {content} "
                          f"{os.path.relpath(path, image.top)}\n")
             if kind == "d":
                 add(path)
@@ -393,7 +391,6 @@ def flip(text):
     return text.replace(b"0644", b"0664", 1)
 
 
-@needs_root
 @pytest.mark.parametrize("spoil, why", [
     (flip, "the checksum is wrong"),
     (spoil_header, "written by a newer moonrise (format 2; this one reads up to 1)"),

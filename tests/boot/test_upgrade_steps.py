@@ -4,7 +4,7 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 
-from moonrise import IS_ROOT, eventually
+from moonrise import eventually
 
 PRELUDE = """
 local init, fs = require "moonrise", require "moonrise.fs"
@@ -13,14 +13,12 @@ local data = fs.volume(os.getenv "VOLUME", { template = os.getenv "TEMPLATE" })
 
 
 @pytest.fixture
-def place(tmp_path):
-    for parent in (tmp_path, *tmp_path.parents[:2]) if IS_ROOT else ():
-        parent.chmod(0o755)
+def place(open_path):
     for name in "one", "two", "three":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "version").write_text(name)
-    (tmp_path / "volume").mkdir()
-    return tmp_path
+        (open_path / name).mkdir()
+        (open_path / name / "version").write_text(name)
+    (open_path / "volume").mkdir()
+    return open_path
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 import os
 import re
 import shutil
-import tempfile
 from signal import SIGKILL
 
 import pytest
 
-from moonrise import IS_ROOT, eventually, needs_root
+from moonrise import eventually, needs_root
 
 AS_ANYBODY = 'chmod 755 .\nexec setpriv --reuid 12345 --regid 0 --clear-groups "$@"\n'
 AS_ROOT_WITHOUT_CAPABILITIES = 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"\n'
@@ -20,20 +19,17 @@ local volume, template = os.getenv("VOLUME"), os.getenv("TEMPLATE")
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(open_path):
     """A volume and a template, reachable for everybody."""
-    for folder in (tmp_path, *tmp_path.parents) if IS_ROOT else ():
-        if str(folder).startswith(tempfile.gettempdir() + "/"):
-            folder.chmod(0o755)
-    (tmp_path / "volume").mkdir()
-    template = tmp_path / "template"
+    (open_path / "volume").mkdir()
+    template = open_path / "template"
     (template / "etc" / "deep").mkdir(parents=True)
     (template / "etc" / "one").write_text("one\n")
     (template / "etc" / "deep" / "two").write_text("two\n")
     (template / "etc" / "deep" / "two").chmod(0o640)
     (template / "link").symlink_to("etc/one")
     os.utime(template / "etc" / "one", (1e9, 1e9))
-    return tmp_path
+    return open_path
 
 
 @pytest.fixture
