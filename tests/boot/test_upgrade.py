@@ -388,7 +388,7 @@ def spoil_header(text):
 
 
 def flip(text):
-    return text.replace(b"0644", b"0664", 1)
+    return text.replace(b"\nf 0", b"\nf 1", 1)
 
 
 @pytest.mark.parametrize("spoil, why", [
@@ -403,8 +403,10 @@ def test_a_damaged_note_is_refused(upgrade, spoil, why):
     upgrade.image("two", {"f": "2"})
     upgrade.boot("one")
     note = upgrade.volume / ".moonrise" / "manifest"
-    note.write_bytes(spoil(note.read_bytes()))
-    before = note.read_bytes()
+    whole = note.read_bytes()
+    before = spoil(whole)
+    assert before != whole
+    note.write_bytes(before)
     c = upgrade.boot("two", status=74)
     assert why in c.err and "/.moonrise/manifest: " in c.err
     assert upgrade.volume.found() == {"f": "1"} and note.read_bytes() == before
