@@ -153,6 +153,12 @@ describe("postgresql.conf", function()
     assert.equal("'a b': postgresql.conf can't hold this name or value", message(edit, { ["a b"] = 1 }))
   end)
 
+  it("takes a backslash at the very end for itself", function()
+    local doc = keyvalue.parse("A=1\nB=x\\", "shell")
+    assert.equal("x\\", doc:get "B")
+    assert.equal("A=1\nB=x\\", tostring(doc))
+  end)
+
   it("adds nothing behind a line that goes on", function()
     for _, text in ipairs { "echo a \\", 'X="a\nb" c $X\\' } do
       local doc = keyvalue.parse(text, "shell")

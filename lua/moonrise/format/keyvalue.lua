@@ -85,6 +85,7 @@ local function single_quoted(text, from, line_number)
 end
 
 local function escaped(text, from)
+  if from == #text then return "\\", from + 1 end -- with nothing behind it, it is one itself
   local char = text:sub(from + 1, from + 1)
   return char == "\n" and "" or char, from + 2
 end
