@@ -1,6 +1,7 @@
 --- What the init itself may do: its effective capabilities.
 -- @module moonrise.caps
 local fault = require "moonrise.fault"
+local strict = require "moonrise.strict"
 local sys_cred = require "sys.cred"
 
 local M = {}
@@ -35,4 +36,4 @@ function M.has(name)
   return false
 end
 
-return M
+return strict.words(M, "moonrise.caps")

@@ -55,8 +55,7 @@ local function convert(value, what, parse, takes)
     amount = value
   end
   if not amount then
-    local shown = type(value) == "string" and ("%q"):format(value) or tostring(value)
-    fault.raise(fault.STATUS.script, "%s is %s; %s", what or "the value", shown, takes)
+    fault.raise(fault.STATUS.script, "%s is %s; %s", what or "the value", require("moonrise.strict").show(value), takes)
   end
   return amount
 end

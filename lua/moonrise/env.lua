@@ -270,4 +270,4 @@ function M.child_environment()
   return result
 end
 
-return M
+return strict.words(M, "moonrise.env")

@@ -85,23 +85,12 @@ end
 
 -- Arguments -----------------------------------------------------------------------
 
---- Check a path that a script gave.
-function M.path(path, word)
-  if type(path) ~= "string" then
-    fault.raise(STATUS.script, "the path of %s is %s", word, strict.describe(path))
-  elseif path == "" or path:find("\0", 1, true) then
-    fault.raise(STATUS.script, "the path of %s is %s", word, path == "" and "empty" or "one with a NUL byte in it")
-  end
-  return path
-end
-
 --- Check a path that lies in a volume.
 -- @param path
 -- @string what "'dirs' of fs.volume"
 function M.below(path, what)
   if type(path) ~= "string" or path == "" or path:find("^/") or ("/" .. path .. "/"):find("/../", 1, true) then
-    fault.raise(STATUS.script, "%s has %s; it takes paths in the volume", what,
-      type(path) == "string" and ('"%s"'):format(path) or strict.describe(path))
+    fault.raise(STATUS.script, "%s has %s; it takes paths in the volume", what, strict.show(path))
   end
   return path
 end
@@ -119,8 +108,7 @@ end
 --- "0640" as a number. A number is refused: 0640 is six hundred and forty in Lua.
 function M.mode(value, what)
   if type(value) ~= "string" or not value:find("^[0-7][0-7][0-7][0-7]?[0-7]?$") or tonumber(value, 8) > 4095 then
-    fault.raise(STATUS.script, '%s is %s; it takes octal digits in quotes, such as "0640"', what,
-      type(value) == "string" and ('"%s"'):format(value) or strict.describe(value))
+    fault.raise(STATUS.script, '%s is %s; it takes octal digits in quotes, such as "0640"', what, strict.show(value))
   end
   return tonumber(value, 8)
 end

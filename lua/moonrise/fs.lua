@@ -23,16 +23,18 @@ local function is_missing(errno) return errno == ENOENT or errno == ENOTDIR end
 
 -- Reading -------------------------------------------------------------------------
 
+-- In a rehearsal, of what a step before this one may make: that is not there yet.
+local function not_there(word, path, result)
+  if sys_host.mode == "boot" or sys_file.stat(path, true) then return nil end
+  return require("moonrise.rehearse").note(("%s %s  (now: not there)"):format(word, path), result)
+end
+
 --- Read a whole file.
 -- @string path
 -- @treturn string
 function M.read(path)
-  local text, why, errno = sys_file.read(file.path(path, "fs.read"))
-  if text then return text end
-  if sys_host.mode ~= "boot" and is_missing(errno) then -- a step before this one may make it
-    return require("moonrise.rehearse").note("read " .. path .. "  (now: not there)", "")
-  end
-  return file.fail("read " .. path, path, why, errno)
+  local text, why, errno = sys_file.read(strict.path(path, "fs.read"))
+  return text or not_there("read", path, "") or file.fail("read " .. path, path, why, errno)
 end
 
 --- What a path is: a table of type ("file", "folder", "link", "fifo", "socket",
@@ -41,7 +43,7 @@ end
 -- @tparam[opt] table options follow = false: a link itself, not where it leads
 function M.stat(path, options)
   options = strict.check("fs.stat", options or {}, { follow = { type = "boolean", default = true } })
-  local result, why, errno = sys_file.stat(file.path(path, "fs.stat"), options.follow)
+  local result, why, errno = sys_file.stat(strict.path(path, "fs.stat"), options.follow)
   if result then
     result.mode = ("%04o"):format(result.mode)
     return result
@@ -51,30 +53,32 @@ end
 
 --- Is there something, at the end of all links?
 -- @string path
-function M.exists(path) return M.stat(path) ~= nil end
+function M.exists(path) return M.stat(strict.path(path, "fs.exists")) ~= nil end
 
 --- The names in a folder, sorted.
 -- @string path
 -- @treturn {string,...}
 function M.list(path)
-  local names, why, errno = sys_file.list(file.path(path, "fs.list"))
-  if not names then return file.fail("list " .. path, path, why, errno) end
-  table.sort(names)
-  return names
+  local names, why, errno = sys_file.list(strict.path(path, "fs.list"))
+  if names then
+    table.sort(names)
+    return names
+  end
+  return not_there("list", path, {}) or file.fail("list " .. path, path, why, errno)
 end
 
 --- The paths that match a pattern with `*`, `?` and `[a-z]`, sorted; may be none.
 -- @string pattern "/etc/apache2/conf.d/*.conf"
 -- @treturn {string,...}
 function M.glob(pattern)
-  return require("moonrise.glob").expand(file.path(pattern, "fs.glob"),
+  return require("moonrise.glob").expand(strict.path(pattern, "fs.glob"),
     function(folder) return sys_file.list(folder) or {} end,
     function(path) return sys_file.stat(path, false) ~= nil end)
 end
 
 --- The SHA-256 of a file's content, in hexadecimal.
 -- @string path
-function M.hash(path) return file.work("hash " .. file.path(path, "fs.hash"), path, "hash", path) end
+function M.hash(path) return file.work("hash " .. strict.path(path, "fs.hash"), path, "hash", path) end
 
 -- Writing -------------------------------------------------------------------------
 
@@ -87,13 +91,13 @@ end
 -- @param text string, number or secret
 -- @tparam[opt] table options mode, owner, group
 function M.write(path, text, options)
-  file.path(path, "fs.write")
+  strict.path(path, "fs.write")
   write("write " .. path, path, file.text(text, "fs.write"), file.options("fs.write", options))
 end
 
 --- Add to the end of a file, which is made if need be.
 function M.append(path, text, options)
-  file.path(path, "fs.append")
+  strict.path(path, "fs.append")
   text, options = file.text(text, "fs.append"), file.options("fs.append", options)
   file.act("append", "append to " .. path, path, path, text, options.mode, options.uid, options.gid)
 end
@@ -126,9 +130,9 @@ end
 function M.replace(path, old, new, options)
   options = file.options("fs.replace", options, { pattern = "boolean" })
   if type(old) ~= "string" or old == "" then
-    fault.raise(STATUS.script, "fs.replace takes the text to look for, not %s",
-      old == "" and '""' or strict.describe(old))
+    fault.raise(STATUS.script, "fs.replace takes the text to look for, not %s", strict.show(old))
   end
+  if options.pattern then strict.pattern(old, "the pattern of fs.replace") end
   local replace = options.pattern and string.gsub or replace_text
   if not options.pattern then new = file.text(new, "fs.replace") end
   local text, count = with_pattern("fs.replace", replace, M.read(path), old, new)
@@ -171,7 +175,9 @@ end
 --   absent = true: take the line (or, with `match`, all that match) out; mode, owner, group
 -- @treturn boolean whether the file was changed
 function M.line(path, line, options)
-  options = file.options("fs.line", options, { match = "string", absent = "boolean" })
+  options = file.options("fs.line", options, {
+    match = { type = "string", check = strict.pattern }, absent = "boolean",
+  })
   if type(line) ~= "string" or line:find("\n", 1, true) then
     fault.raise(STATUS.script, "fs.line takes one line, not %s",
       type(line) == "string" and "several" or strict.describe(line))
@@ -203,10 +209,10 @@ function M.edit(path, changes, options)
   if type(changes) ~= "table" and type(changes) ~= "function" then
     fault.raise(STATUS.script, "fs.edit takes a table of changes or a function, not %s", strict.describe(changes))
   end
-  if sys_host.mode ~= "boot" and not M.exists(file.path(path, "fs.edit")) then -- a step before this may make it
+  if sys_host.mode ~= "boot" and not M.exists(strict.path(path, "fs.edit")) then -- a step before this may make it
     return require("moonrise.rehearse").note(("edit %s  (now: not there)"):format(path), true)
   end
-  local text = M.read(file.path(path, "fs.edit"))
+  local text = M.read(strict.path(path, "fs.edit"))
   local doc = require("moonrise.format").edit(path, text, changes, options.format)
   local new = tostring(doc)
   if new == text then return false end
@@ -230,7 +236,7 @@ end
 -- @tparam[opt] table options mode, owner, group
 -- @treturn boolean whether the file's text changed
 function M.render(from, to, values, options)
-  file.path(to, "fs.render")
+  strict.path(to, "fs.render")
   if type(values) ~= "table" then
     fault.raise(STATUS.script, "fs.render takes a table of values, not %s", strict.describe(values))
   end
@@ -247,8 +253,8 @@ end
 -- @string to the copy, not a folder to put it in
 -- @tparam[opt] table options mode, owner, group
 function M.copy(from, to, options)
-  file.path(from, "fs.copy")
-  file.path(to, "fs.copy")
+  strict.path(from, "fs.copy")
+  strict.path(to, "fs.copy")
   options = file.options("fs.copy", options)
   file.work(("copy %s to %s"):format(from, to), to, "copy", from, to,
     options.mode or -1, options.uid or -1, options.gid or -1)
@@ -258,8 +264,8 @@ end
 
 --- Move a file, a link or a folder; a file also to another file system.
 function M.move(from, to)
-  file.path(from, "fs.move")
-  file.path(to, "fs.move")
+  strict.path(from, "fs.move")
+  strict.path(to, "fs.move")
   local what = ("move %s to %s"):format(from, to)
   if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note(what) end
   local ok, why, errno = sys_file.move(from, to)
@@ -276,8 +282,8 @@ end
 -- @string target where it leads
 -- @string path
 function M.link(target, path)
-  file.path(target, "fs.link")
-  file.path(path, "fs.link")
+  strict.path(target, "fs.link")
+  strict.path(path, "fs.link")
   file.act("link", ("link %s to %s"):format(path, target), path, target, path)
 end
 
@@ -303,7 +309,7 @@ end
 -- @string path
 -- @tparam[opt] table options mode, owner, group
 function M.mkdir(path, options)
-  local what = "make the folder " .. file.path(path, "fs.mkdir")
+  local what = "make the folder " .. strict.path(path, "fs.mkdir")
   options = file.options("fs.mkdir", options)
   if sys_host.mode ~= "boot" then return require("moonrise.rehearse").note(what) end
   make_parents(path, what)
@@ -324,7 +330,7 @@ end
 -- @treturn boolean whether there was something
 function M.remove(path, options)
   options = strict.check("fs.remove", options or {}, { recursive = { type = "boolean", default = false } })
-  local what = "remove " .. file.path(path, "fs.remove")
+  local what = "remove " .. strict.path(path, "fs.remove")
   local present, why, errno = sys_file.stat(path, false)
   if not present then return not is_missing(errno) and file.fail(what, path, why, errno) or false end
   if options.recursive and present.type == "folder" then
@@ -340,31 +346,27 @@ end
 -- @param owner name or number, or nil to leave it
 -- @param[opt] group the owner's own if left out
 function M.chown(path, owner, group)
+  if owner == nil and group == nil then fault.raise(STATUS.script, "fs.chown takes an owner, a group or both") end
   local uid, gid = file.owner(owner, group, "fs.chown")
-  apply("change the owner of " .. file.path(path, "fs.chown"), path, nil, uid, gid)
+  apply("change the owner of " .. strict.path(path, "fs.chown"), path, nil, uid, gid)
 end
 
 --- Change the mode; of a link in a volume it is an error.
 -- @string path
 -- @string mode "0640"
 function M.chmod(path, mode)
-  apply("change the mode of " .. file.path(path, "fs.chmod"), path, file.mode(mode, "the mode of fs.chmod"))
+  apply("change the mode of " .. strict.path(path, "fs.chmod"), path, file.mode(mode, "the mode of fs.chmod"))
 end
 
 -- Waiting -------------------------------------------------------------------------
 
 --- Be told when a file, or what is in a folder, changes. See moonrise.changes.
-function M.watch(path, f) return require("moonrise.changes").watch(file.path(path, "fs.watch"), f) end
+function M.watch(path, f) return require("moonrise.changes").watch(strict.path(path, "fs.watch"), f) end
 
 --- Wait until a file is ours alone. See moonrise.lock.
-function M.lock(path, options) return require("moonrise.lock").take(file.path(path, "fs.lock"), options) end
+function M.lock(path, options) return require("moonrise.lock").take(strict.path(path, "fs.lock"), options) end
 
 --- Prepare a volume. See moonrise.volume.
 function M.volume(path, options) return require("moonrise.volume").open(path, options) end
 
-return setmetatable(M, {
-  __index = function(_, key)
-    fault.raise(STATUS.script, "moonrise.fs has no word '%s'%s", tostring(key),
-      require("moonrise.nearest").hint(tostring(key), M))
-  end,
-})
+return strict.words(M, "moonrise.fs")

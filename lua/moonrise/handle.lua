@@ -6,6 +6,7 @@ local host = require "sys.host"
 local declaration = require "moonrise.declaration"
 local fault = require "moonrise.fault"
 local machine = require "moonrise.service"
+local strict = require "moonrise.strict"
 local supervisor = require "moonrise.supervisor"
 
 local M = {}
@@ -95,9 +96,10 @@ local HOOKS = { ready = true, exit = true, restart = true, failed = true }
 -- is about to "restart", or has "failed". It runs as a task of its own.
 function M:on(event, f)
   if not HOOKS[event] then
-    fault.raise(STATUS.script, "%s:on('%s'): it takes ready, exit, restart or failed", self.name, tostring(event))
+    fault.raise(STATUS.script, 'the event for %s:on is %s; it takes "ready", "exit", "restart" or "failed"', self.name,
+      strict.show(event))
   elseif type(f) ~= "function" then
-    fault.raise(STATUS.script, "%s:on takes a function", self.name)
+    fault.raise(STATUS.script, "%s:on takes a function, not %s", self.name, strict.show(f))
   end
   self.hooks[event] = self.hooks[event] or {}
   table.insert(self.hooks[event], f)
@@ -107,7 +109,7 @@ end
 --- Wait for a state: true, or false when `timeout` (a duration) is over.
 function M:wait(state, timeout)
   if not machine.TABLE[state] then
-    fault.raise(STATUS.script, "'%s' is no state of a service; these are: %s", tostring(state),
+    fault.raise(STATUS.script, "%s is no state of a service; these are: %s", strict.show(state),
       table.concat(machine.STATES, ", "))
   end
   local deadline = timeout and loop.now() + require("moonrise.duration").seconds(timeout, "the timeout")

@@ -32,6 +32,7 @@ end
 -- @string folder
 -- @raise when anything in the folder can't be used; all such things are listed
 function M.run(folder)
+  require("moonrise.strict").path(folder, "init.hooks")
   local names, why = names_in(folder)
   if not names then fault.raise(fault.STATUS.script, "%s", why) end
   local hooks, faults = {}, {}

@@ -58,10 +58,10 @@ local IDENTITY = {
 
 --- A passwd entry for a uid that has none, as with `podman run --user 12345:0`.
 -- Nothing happens when there is one already.
--- @tparam table options name = "default", home = "/"
+-- @tparam[opt] table options name = "default", home = "/"
 -- @treturn table the account, as in sys.cred.user
 function M.identity(options)
-  options = strict.check("host.identity", options, IDENTITY)
+  options = strict.check("host.identity", options or {}, IDENTITY)
   local uid, gid = sys_cred.uid(), sys_cred.gid()
   local account = sys_cred.user(uid)
   if account then return account end
@@ -95,4 +95,4 @@ function M.machine_id()
   return id
 end
 
-return M
+return strict.words(M, "moonrise.host")

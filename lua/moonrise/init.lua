@@ -2,7 +2,6 @@
 -- @module moonrise
 local loop = require "sys.loop"
 local log = require "sys.log"
-local proc = require "sys.proc"
 local host = require "sys.host"
 local boot = require "moonrise.boot"
 local fault = require "moonrise.fault"
@@ -35,15 +34,17 @@ end
 function M.all(...) return require("moonrise.together").all(...) end
 function M.any(...) return require("moonrise.together").any(...) end
 
+local NEVER_COME = { KILL = true, STOP = true }
+
 --- Act on a signal sent to the container; f may wait.
 -- @string name HUP, USR1, USR2, WINCH ... those that stop the container can't be taken
 -- @func f
 function M.on(name, f)
-  local _, known = proc.signal(name)
-  if not known then
-    fault.raise(STATUS.script, "init.on: '%s' is no signal; it takes a name such as \"HUP\"", tostring(name))
-  elseif boot.STOPS[known] then
+  local known = require("moonrise.declaration").signal(name, "the signal of init.on")
+  if boot.STOPS[known] then
     fault.raise(STATUS.script, "init.on: %s stops the container; that can't be changed", known)
+  elseif NEVER_COME[known] then
+    fault.raise(STATUS.script, "init.on: %s never comes to a process", known)
   elseif type(f) ~= "function" then
     fault.raise(STATUS.script, "init.on takes a function, not %s", require("moonrise.strict").describe(f))
   end
@@ -71,8 +72,8 @@ local LEVELS = { error = true, warning = true, notice = true, info = true, debug
 -- @string fmt as string.format
 function M.log(level, fmt, ...)
   if not LEVELS[level] then
-    fault.raise(STATUS.script, "init.log: '%s' is no level; these are: error, warning, notice, info, debug",
-      tostring(level))
+    fault.raise(STATUS.script, "the level of init.log is %s; these are: error, warning, notice, info, debug",
+      require("moonrise.strict").show(level))
   end
   log.line(level, select("#", ...) > 0 and tostring(fmt):format(...) or tostring(fmt))
 end
@@ -82,7 +83,8 @@ end
 function M.exit(status)
   status = status or 0
   if math.type(status) ~= "integer" or status < 0 or status > 255 then
-    fault.raise(STATUS.script, "init.exit: the status is %s; it takes 0 to 255", tostring(status))
+    fault.raise(STATUS.script, "the status of init.exit is %s; it takes 0 to 255",
+      require("moonrise.strict").show(status))
   end
   if host.mode ~= "boot" then require("moonrise.rehearse").exit(status) end
   boot.stop(status)

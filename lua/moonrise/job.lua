@@ -164,6 +164,9 @@ local function declare(word, when, what, options, timing)
   if host.mode ~= "boot" then return require("moonrise.rehearse").note(("%s: %s"):format(when, self.name), self) end
   M.list[#M.list + 1] = self
   plan(self, self.clock())
+  if not self.planned then
+    log.line("notice", ("job %s: its time is over, and does not come again"):format(self.name))
+  end
   return self
 end
 
@@ -188,10 +191,11 @@ function M.at(expression, what, options)
   if type(expression) == "string" then
     spec, why = calendar.parse(expression, function(name) return require("moonrise.zone").find(name) end)
   end
+  if spec and not calendar.next(spec, 0) then spec, why = nil, "there is no such time" end
   if not spec then
     fault.raise(fault.STATUS.script,
-      "init.at: %s; it takes a calendar expression such as \"Mon..Fri 08:00\", \"daily\" or \"*/5 * * * *\"",
-      why and ("%s in \"%s\""):format(why, expression) or "the expression is " .. strict.describe(expression))
+      "the time of init.at is %s%s; it takes a calendar expression such as \"Mon..Fri 08:00\", \"daily\" or "
+      .. "\"*/5 * * * *\"", strict.show(expression), why and ", but " .. why or "")
   end
   if host.mode == "boot" then watch_clock() end
   return declare("init.at", "at " .. expression, what, options, {

@@ -18,23 +18,20 @@ local END_TIME = 2 -- and those until it is sent a signal, if it does not end at
 
 -- Options ----------------------------------------------------------------------
 
+local PATHS = strict.list("string", 'a list of paths: { "/var/log/app.log" }')
+
 --- Check the option `logs`: absolute patterns.
 function M.check_logs(value, what)
-  for index, pattern in pairs(value) do
-    if math.type(index) ~= "integer" or type(pattern) ~= "string" then
-      fault.raise(STATUS.script, "%s takes a list of paths", what)
-    elseif pattern:sub(1, 1) ~= "/" or pattern:sub(-1) == "/" or pattern:find("\0", 1, true) then
-      fault.raise(STATUS.script, '%s has "%s"; it takes absolute paths of files, in which *, ? and [a-z] may be',
-        what, pattern)
+  PATHS.check(value, what)
+  for _, pattern in ipairs(value) do
+    if pattern:sub(1, 1) ~= "/" or pattern:sub(-1) == "/" or pattern:find("\0", 1, true) then
+      fault.raise(STATUS.script, "%s has %s; it takes absolute paths of files, in which *, ? and [a-z] may be",
+        what, strict.show(pattern))
     end
   end
 end
 
 local function size(value, what) return require("moonrise.duration").bytes(value, what) end
-
-local function count(value, what)
-  if value < 0 or value > 1000 then fault.raise(STATUS.script, "%s is %d; it takes 0 to 1000", what, value) end
-end
 
 local FORMATS = { plain = true, prefix = true, json = true }
 
@@ -60,9 +57,9 @@ local PLACES = {
   file = with_common {
     file = { type = "string", check = path },
     max_size = { type = "string|integer", default = 10 << 20, check = size },
-    keep = { type = "integer", default = 5, check = count },
+    keep = { type = "integer", default = 5, check = strict.between(0, 1000) },
   },
-  command = with_common { command = "table" },
+  command = with_common { command = { type = "table", takes = '{ "program", "argument" }' } },
   journal = { name = "string", journal = { type = "boolean|string", check = function(value, what)
     if value ~= true then path(value or "", what) end
   end } },

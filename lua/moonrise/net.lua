@@ -24,22 +24,21 @@ local function is_address(text)
   return type(text) == "string" and text:find("^[%x.:]+$") and text:find("[.:]") and sys_net.resolve(text) ~= nil
 end
 
-local function shown(value) return type(value) == "string" and ("'%s'"):format(value) or strict.describe(value) end
-
 local function check_address(text, what)
   -- The zone of a link-local address is the name of an interface.
   local bare = type(text) == "string" and text:gsub("%%[%w._-]+$", "") or text
-  if not is_address(bare) then refuse("%s has %s in it, which is no address", what, shown(text)) end
+  if not is_address(bare) then refuse("%s has %s in it, which is no address", what, strict.show(text)) end
 end
 
 local function check_name(text, what)
   local is_name = type(text) == "string" and #text <= 253 and text:find("^[%w_][%w_.-]*$")
-  if not is_name or text:find("..", 1, true) then refuse("%s has %s in it, which is no name", what, shown(text)) end
+    and not text:find("..", 1, true)
+  if not is_name then refuse("%s has %s in it, which is no name", what, strict.show(text)) end
 end
 
 local function check_option(text, what)
   if type(text) ~= "string" or not text:find("^[%w:-]+$") then
-    refuse("%s has %s in it; it takes such as \"ndots:2\"", what, shown(text))
+    refuse("%s has %s in it; it takes such as \"ndots:2\"", what, strict.show(text))
   end
 end
 
@@ -118,9 +117,11 @@ function M.hosts(hosts, options)
   if type(hosts) ~= "table" then refuse("net.hosts takes a table, not %s", strict.describe(hosts)) end
   local lines = {}
   for address, names in pairs(hosts) do
+    if math.type(address) then refuse('net.hosts takes { ["10.0.0.5"] = { "db.test", "db" } }, not a list') end
     check_address(address, "net.hosts")
     if type(names) ~= "table" and type(names) ~= "string" or #names == 0 then
-      refuse("net.hosts: %s has no names, but %s", address, strict.describe(names))
+      refuse("net.hosts: %s is to have %s; it takes a list of names", address,
+        type(names) == "table" and "an empty list" or strict.show(names))
     end
     lines[#lines + 1] = address .. "\t" .. table.concat(check_list(names, "net.hosts", check_name), " ")
   end
@@ -175,8 +176,4 @@ function M.addresses(options)
   return table.move(v6, 1, #v6, #v4 + 1, v4)
 end
 
-return setmetatable(M, {
-  __index = function(_, key)
-    refuse("moonrise.net has no word '%s'%s", tostring(key), require("moonrise.nearest").hint(tostring(key), M))
-  end,
-})
+return strict.words(M, "moonrise.net")

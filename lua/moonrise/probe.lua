@@ -79,13 +79,6 @@ function Probe:__tostring() return "probe of " .. self.subject end
 --- "Connection refused" out of "connect 127.0.0.1:80: Connection refused".
 function M.reason_of(text) return text and text:match("([^:]+)$"):gsub("^%s+", "") end
 
---- Raise unless it is a path.
-function M.check_path(what, path)
-  if type(path) ~= "string" or path == "" then
-    fault.raise(STATUS.script, "%s takes a path, not %s", what, path == "" and '""' or strict.describe(path))
-  end
-end
-
 --- What a service's `ready` may be: a probe, or a function that is called until it
 -- returns true, and may wait.
 function M.check(value, what)
@@ -104,14 +97,12 @@ end
 --- A command that exits with 0 (or what its `ok` says). Takes the options of init.run;
 -- its output is not logged.
 function M.command(options)
-  local run = require("moonrise.run").run
-  local name = type(options) == "table" and options[1] or "?"
-  local copy = setmetatable({}, nil)
-  for key, value in pairs(type(options) == "table" and options or {}) do copy[key] = value end
-  copy.stdout, copy.stderr = copy.stdout or "capture", copy.stderr or "capture"
-  copy.timeout = copy.timeout or 10
-  return M.new("the command " .. tostring(copy.name or name), function()
-    local ok, err = pcall(run, copy)
+  local run, process = require("moonrise.run").really, require "moonrise.process"
+  local checked = process.check("probe.command", options, process.RUN_OPTIONS)
+  checked.stdout, checked.stderr = checked.stdout or "capture", checked.stderr or "capture"
+  checked.timeout = checked.timeout or 10
+  return M.new("the command " .. checked.name, function()
+    local ok, err = pcall(run, checked)
     if task.is_cancelled(err) then error(err, 0) end
     return ok, not ok and (err.message or tostring(err)) or nil
   end)
@@ -125,9 +116,12 @@ local HOMES = {
 return setmetatable(M, {
   __index = function(_, key)
     local home = HOMES[key]
-    if home then
-      M[key] = require("moonrise.probe." .. home)[key]
-      return M[key]
+    if not home then
+      for name in pairs(M) do HOMES[name] = true end
+      fault.raise(STATUS.script, "moonrise.probe has no word '%s'%s", tostring(key),
+        require("moonrise.nearest").hint(tostring(key), HOMES))
     end
+    M[key] = require("moonrise.probe." .. home)[key]
+    return M[key]
   end,
 })

@@ -98,12 +98,7 @@ local function check_entry(value, what)
 end
 
 -- { tcp = 80 } is one entry, { "80", { tcp = 443 } } a list.
-local function is_entry(value)
-  if type(value) ~= "table" then return true end
-  for key in pairs(KINDS) do
-    if value[key] ~= nil then return true end
-  end
-end
+local function is_entry(value) return type(value) ~= "table" or type(next(value)) == "string" end
 
 --- Check the `listen` of a service.
 -- @treturn {table,...} entries
@@ -118,16 +113,14 @@ end
 
 local ACCEPT = {
   stdio = { type = "boolean", default = false },
-  max_connections = { type = "integer", default = 64 },
+  max_connections = { type = "integer", default = 64, check = strict.between(1) },
 }
 
 --- Check the `accept` of a service: true, or a table.
 function M.check_accept(value, what)
   local accept = value == true and {} or value
   if not accept then return end
-  accept = strict.check(what, accept, ACCEPT)
-  if accept.max_connections < 1 then refuse("'max_connections' of %s is less than 1", what) end
-  return accept
+  return strict.check(what, accept, ACCEPT)
 end
 
 --- What goes together with `listen`; raises.

@@ -31,16 +31,21 @@ local function wrong(format, ...)
   fault.raise(fault.STATUS.script, format, ...)
 end
 
+local VALUES = strict.list("string", 'a list of texts: { "on", "off" }')
+
 local function check_values(what, values)
-  if not values or #values == 0 then wrong("%s needs 'values', a list of texts", what) end
-  for _, value in ipairs(values) do
-    if type(value) ~= "string" then wrong("'values' of %s has %s; it takes texts", what, strict.describe(value)) end
-  end
+  if not values or #values == 0 then wrong("%s needs 'values', %s", what, VALUES.takes) end
+  VALUES.check(values, "'values' of " .. what)
 end
 
-local function check_pattern(what, pattern)
-  local ok, why = pcall(string.find, "", "^" .. pattern .. "$")
-  if not ok then wrong("'pattern' of %s: %s", what, why) end
+local function check_limits(what, kind, setting)
+  for _, name in ipairs { "min", "max" } do
+    if kind.limit and setting[name] then kind.limit(setting[name], ("'%s' of %s"):format(name, what)) end
+  end
+  local limit = kind.limit or function(value) return value end
+  if setting.min and setting.max and limit(setting.min) > limit(setting.max) then
+    wrong("'min' of %s is more than its 'max'", what)
+  end
 end
 
 local check_setting
@@ -64,14 +69,10 @@ function check_setting(what, options, is_item)
   end
   local setting = strict.check(what, options, options_of(kind, is_item))
   setting.min, setting.max = setting.min or kind.min, setting.max or kind.max
-  if kind.limit then
-    for _, name in ipairs { "min", "max" } do
-      if setting[name] then kind.limit(setting[name], ("'%s' of %s"):format(name, what)) end
-    end
-  end
+  check_limits(what, kind, setting)
   if setting.type == "enum" then check_values(what, setting.values) end
   if setting.type == "list" then check_list(what, setting) end
-  if setting.pattern then check_pattern(what, setting.pattern) end
+  if setting.pattern then strict.pattern(setting.pattern, "'pattern' of " .. what) end
   if setting.empty == nil then setting.empty = setting.type == "string" end
   return setting
 end

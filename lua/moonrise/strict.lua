@@ -10,16 +10,34 @@ local function refuse(format, ...)
   fault.raise(fault.STATUS.script, format, ...)
 end
 
+local function with_article(kind) return (kind:find("^[aeiou]") and "an " or "a ") .. kind end
+
 -- How a value is called in a message: "a string", "a secret", "an integer".
 local function describe(value)
   local kind = math.type(value) or type(value)
   local meta = debug.getmetatable(value)
   if kind == "table" or kind == "userdata" then kind = meta and meta.__name or kind end
-  if kind == "nil" then return "nil" end
-  return (kind:find("^[aeiou]") and "an " or "a ") .. kind
+  return kind == "nil" and kind or with_article(kind)
 end
 
 M.describe = describe
+
+--- A value in a message: a text in quotes, a number or a boolean as it is, of anything
+-- else (a secret among them) what it is.
+function M.show(value)
+  local kind = type(value)
+  if kind == "string" then return require("moonrise.pretty").quote(value) end
+  return (kind == "number" or kind == "boolean") and tostring(value) or describe(value)
+end
+
+-- "string|integer" -> "a string or an integer"
+local function in_words(types)
+  local words = {}
+  for name in types:gmatch("[^|]+") do
+    words[#words + 1] = name == "boolean" and "true or false" or with_article(name)
+  end
+  return table.concat(words, " or ")
+end
 
 -- "string|integer" -> { string = true, integer = true }: the same few are asked for
 -- again and again.
@@ -76,13 +94,56 @@ end
 local function value_of(what, key, value, rule)
   local types = type(rule) == "string" and rule or rule.type
   if types and not has_type(value, types) then
-    refuse("'%s' of %s is %s; it takes %s", key, what, describe(value), rule.takes or (types:gsub("|", " or ")))
+    refuse("'%s' of %s is %s; it takes %s", key, what, describe(value), rule.takes or in_words(types))
   end
   if type(rule) == "table" and rule.check then
     local changed = rule.check(value, ("'%s' of %s"):format(key, what))
     if changed ~= nil then return changed end
   end
   return value
+end
+
+--- Check a path that a script gave.
+-- @param path
+-- @string word "fs.read"
+-- @treturn string path
+function M.path(path, word)
+  if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
+    refuse("%s takes a path, not %s", word, M.show(path))
+  end
+  return path
+end
+
+--- A rule for a list, in which each is of one of the types.
+-- @string types
+-- @string takes what is right, for messages
+function M.list(types, takes)
+  return { type = "table", takes = takes, check = function(list, what)
+    local count = 0
+    for key, value in next, list do
+      if math.type(key) ~= "integer" then
+        refuse("%s has [%s] = ...; it takes %s", what, M.show(key), takes)
+      elseif not has_type(value, types) then
+        refuse("%s has %s in it; it takes %s", what, M.show(value), takes)
+      end
+      count = count + 1
+    end
+    if count ~= #list then refuse("%s has a hole; it takes %s", what, takes) end
+  end }
+end
+
+--- A check for numbers from `least` on, up to `most` if there is one.
+function M.between(least, most)
+  return function(value, what)
+    if value >= least and (not most or value <= most) then return end
+    refuse("%s is %s; it takes %s", what, value, most and ("%d to %d"):format(least, most) or least .. " or more")
+  end
+end
+
+--- A check for patterns of Lua.
+function M.pattern(pattern, what)
+  local ok, why = pcall(string.find, "", pattern)
+  if not ok then refuse("%s is %s: %s", what, M.show(pattern), why) end
 end
 
 -- Of each spec the rules that say something about an option which is not given.
@@ -127,6 +188,16 @@ function M.check(what, options, spec)
     end
   end
   return result
+end
+
+--- Make a misspelt word of a module an error that names the nearest one.
+-- @tparam table module
+-- @string name
+-- @treturn table module
+function M.words(module, name)
+  return setmetatable(module, { __index = function(_, key)
+    refuse("%s has no word '%s'%s", name, tostring(key), require("moonrise.nearest").hint(tostring(key), module))
+  end })
 end
 
 --- A view of a table that can't be written, and in which reading an unknown

@@ -15,8 +15,8 @@ local function sort_out(word, ...)
     elseif type(item) == "function" then
       functions[#functions + 1] = item
     else
-      fault.raise(fault.STATUS.script, "argument %d of %s is %s; it takes services and functions", i, word,
-        require("moonrise.strict").describe(item))
+      fault.raise(fault.STATUS.script, "argument %d of %s is %s; it takes services and functions: %s(web, database)", i,
+        word, require("moonrise.strict").describe(item), word)
     end
   end
   return services, functions

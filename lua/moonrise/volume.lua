@@ -74,12 +74,12 @@ local Volume = {}
 --- The path of something in the volume; of the volume itself without an argument.
 function Volume:path(below)
   if below == nil then return self.path_ end
-  return self.path_ .. "/" .. file.path(below, "volume:path")
+  return self.path_ .. "/" .. strict.path(below, "volume:path")
 end
 
 local function check_once(name, options, f)
   if type(name) ~= "string" or name == "" then
-    fault.raise(STATUS.script, "volume:once takes a name first, not %s", name == "" and '""' or strict.describe(name))
+    fault.raise(STATUS.script, "volume:once takes a name first, not %s", strict.show(name))
   end
   if f == nil then options, f = {}, options end
   options = strict.check("volume:once", options, { undo = "function" })
@@ -172,11 +172,12 @@ end
 local function check_conflict(value)
   if value == "keep" or value == "replace" or value == "fail" then return value end
   fault.raise(STATUS.script, "'on_conflict' of fs.volume is %s; it takes \"keep\", \"replace\" or \"fail\"",
-    type(value) == "string" and ('"%s"'):format(value) or strict.describe(value))
+    strict.show(value))
 end
 
 local OPTIONS = {
-  template = "string", dirs = "table", owner = "string|integer",
+  template = "string", owner = "string|integer",
+  dirs = { type = "table", takes = '{ "logs", run = { mode = "0750" } }' },
   on_conflict = { check = check_conflict, default = "keep" },
 }
 
@@ -192,9 +193,9 @@ local OPTIONS = {
 -- @treturn table the volume
 function M.open(path, options)
   options = strict.check("fs.volume", options or {}, OPTIONS)
-  path = file.path(path, "fs.volume"):gsub("(.)/+$", "%1")
+  path = strict.path(path, "fs.volume"):gsub("(.)/+$", "%1")
   if path:sub(1, 1) ~= "/" then
-    fault.raise(STATUS.script, "the path of fs.volume is %s; it takes an absolute one", path)
+    fault.raise(STATUS.script, "fs.volume takes an absolute path, not %s", strict.show(path))
   end
   local dirs = check_dirs(options.dirs or {})
   file.owner(options.owner, nil, "fs.volume")

@@ -134,7 +134,7 @@ def test_one_that_is_late_says_what_was_last_seen(boot):
 
 
 BAD = {
-    'probe.dbus(7)': 'probe.dbus takes a name such as "org.freedesktop.Avahi", not an integer',
+    'probe.dbus(7)': 'probe.dbus takes a name such as "org.freedesktop.Avahi", not 7',
     'probe.dbus "avahi"': 'probe.dbus takes a name such as "org.freedesktop.Avahi", not "avahi"',
     'probe.dbus "org.1x"': 'not "org.1x"',
     'probe.dbus "org..x"': 'not "org..x"',

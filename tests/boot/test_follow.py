@@ -349,11 +349,11 @@ def test_many_services_follow_one_folder(boot):
 
 
 @pytest.mark.parametrize("logs, message", [
-    ('"/x"', "'logs' of start is a string; it takes table"),
+    ('"/x"', "'logs' of start is a string; it takes a list of paths"),
     ('{ "x.log" }', """'logs' of start has "x.log"; it takes absolute paths of files"""),
     ('{ "/x/" }', """'logs' of start has "/x/"; it takes absolute paths of files"""),
-    ('{ 1 }', "'logs' of start takes a list of paths"),
-    ('{ file = "/x" }', "'logs' of start takes a list of paths"),
+    ('{ 1 }', "'logs' of start has 1 in it; it takes a list of paths"),
+    ('{ file = "/x" }', """'logs' of start has ["file"] = ...; it takes a list of paths"""),
 ])
 def test_wrong_options(boot, logs, message):
     c = boot('require("moonrise").start { "true", logs = %s }' % logs)

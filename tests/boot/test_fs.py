@@ -126,9 +126,9 @@ def test_mistakes_are_explained(boot):
     """)
     messages = [line.split("boot.lua:", 1)[1].split(": ", 1)[1] for line in out.splitlines()]
     assert messages == [
-        "the path of fs.write is nil",
+        "fs.write takes a path, not nil",
         "fs.write takes a text to write, not a table",
-        "'mode' of fs.write is an integer; it takes octal digits in quotes, such as \"0640\"",
+        "'mode' of fs.write is 640; it takes octal digits in quotes, such as \"0640\"",
         "'mode' of fs.write is \"0999\"; it takes octal digits in quotes, such as \"0640\"",
         "unknown option 'mdoe' of fs.write; did you mean 'mode'?",
         "'owner' of fs.write: there is no user 'nobdy'",
@@ -140,14 +140,14 @@ def test_mistakes_are_explained(boot):
         "cannot list none: No such file or directory",
         "cannot make the folder boot.lua: there is a file",
         "moonrise.fs has no word 'wriet'; did you mean 'write'?",
-        "fs.replace: malformed pattern (missing ']')",
+        "the pattern of fs.replace is \"[\": malformed pattern (missing ']')",
         'fs.replace takes the text to look for, not ""',
-        "fs.line: malformed pattern (missing ']')",
+        "'match' of fs.line is \"[\": malformed pattern (missing ']')",
         "fs.line takes one line, not several",
-        "the path of fs.volume is relative; it takes an absolute one",
+        'fs.volume takes an absolute path, not "relative"',
         "unknown option 'templat' of fs.volume; did you mean 'template'?",
         "'dirs' of fs.volume has \"../x\"; it takes paths in the volume",
-        "'mode' of 'x' in 'dirs' of fs.volume is an integer; it takes octal digits in quotes, such as \"0640\"",
+        "'mode' of 'x' in 'dirs' of fs.volume is 7; it takes octal digits in quotes, such as \"0640\"",
     ]
 
 

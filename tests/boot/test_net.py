@@ -71,17 +71,17 @@ def test_what_is_wrong_is_refused(boot):
     """)
     assert c.wait() == 0
     for message in [
-        "net.hosts has '10.0.0' in it, which is no address",
-        "net.hosts has 'localhost' in it, which is no address",
-        "net.hosts has 'a b' in it, which is no name",
-        "net.hosts: 10.0.0.1 has no names",
+        "net.hosts has \"10.0.0\" in it, which is no address",
+        "net.hosts has \"localhost\" in it, which is no address",
+        "net.hosts has \"a b\" in it, which is no name",
+        "net.hosts: 10.0.0.1 is to have an empty list; it takes a list of names",
         "net.hosts takes a table, not an integer",
-        "'nameservers' of net.resolver has 'one' in it, which is no address",
-        "'search' of net.resolver has 'a..b' in it, which is no name",
-        "'options' of net.resolver has 'ndots 2' in it; it takes such as \"ndots:2\"",
+        "'nameservers' of net.resolver has \"one\" in it, which is no address",
+        "'search' of net.resolver has \"a..b\" in it, which is no name",
+        "'options' of net.resolver has \"ndots 2\" in it; it takes such as \"ndots:2\"",
         "net.resolver: 'only' leaves no nameserver",
         "unknown option 'nameserver' of net.resolver; did you mean 'nameservers'?",
-        "net.hostname has 'a b' in it, which is no name",
+        "net.hostname has \"a b\" in it, which is no name",
         "'family' of net.addresses is \"ipv5\"; it takes \"ipv4\" or \"ipv6\"",
         "moonrise.net has no word 'adresses'; did you mean 'addresses'?",
     ]:

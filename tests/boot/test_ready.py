@@ -152,11 +152,11 @@ def test_an_answer_that_is_not_expected_is_said(boot):
 
 
 BAD = {
-    'probe.tcp(80, { expect = "[" })': "'expect' of probe.tcp: malformed pattern",
+    'probe.tcp(80, { expect = "[" })': '\'expect\' of probe.tcp is "[": malformed pattern',
     'probe.unix("/run/x", { sent = "x" })': "unknown option 'sent' of probe.unix; did you mean 'send'?",
     'probe.fd(2)': "probe.fd takes the number of a descriptor, 3 to 1023, not 2",
-    'probe.log(5)': "probe.log takes a pattern, not an integer",
-    'probe.log("[")': 'probe.log("["): malformed pattern (missing \']\')',
+    'probe.log(5)': "probe.log takes a pattern, not 5",
+    'probe.log("[")': 'the pattern of probe.log is "[": malformed pattern (missing \']\')',
     'probe.all {}': "probe.all takes a list of probes",
     'probe.any { probe.tcp(80), 7 }': "number 2 of probe.any is an integer; it takes a probe",
     'probe.file("")': 'probe.file takes a path, not ""',

@@ -87,9 +87,9 @@ def test_a_run_by_hand_raises(boot):
 
 @pytest.mark.parametrize("call, message", [
     ('init.at("daily Europe/Nowhere", print)',
-     "'Europe/Nowhere' is no time zone that is known here in \"daily Europe/Nowhere\""),
+     "\"daily Europe/Nowhere\", but 'Europe/Nowhere' is no time zone that is known here"),
     ('init.at("daily x/../../../../etc/passwd", print)', "etc/passwd' is no time zone that is known here"),
-    ('init.at("Mon..Fry 08:00", print)', "'mon..fry' is no weekday in \"Mon..Fry 08:00\""),
+    ('init.at("Mon..Fry 08:00", print)', "\"Mon..Fry 08:00\", but 'mon..fry' is no weekday"),
     ('init.at("61 * * * *", print)', "the minute '61' is out of range"),
     ('init.at("daily")', "takes a function or"),
     ("init.every(-1, print)", "init.every is -1"),

@@ -61,7 +61,7 @@ def test_reload_and_signal(three):
     (["why", "nothing-like-it"], "there is no service 'nothing-like-it'\n"),
     (["signal", "TREM", "db"], "the signal for db is \"TREM\", which is no signal; it takes a name such as \"TERM\"\n"),
     (["signal", "TERM", "bad"], "bad is not running: it is stopped\n"),
-    (["wait", "db", "raedy"], "'raedy' is no state of a service; these are: waiting, starting, "),
+    (["wait", "db", "raedy"], '"raedy" is no state of a service; these are: waiting, starting, '),
     (["wait", "db", "stopped", "--timeout", "soon"], '--timeout is "soon"'),
     (["shutdown", "--status=256"], "--status is '256'; it takes 0 to 255\n"),
 ])

@@ -25,7 +25,7 @@ describe("duration.seconds", function()
     end
     assert.error_matches(function() duration.seconds("5 parsecs", "'grace' of start") end,
       '\'grace\' of start is "5 parsecs"; a duration is a number of seconds or a string such as "500ms"')
-    assert.error_matches(function() duration.seconds({}, "'grace' of start") end, "'grace' of start is table")
+    assert.error_matches(function() duration.seconds({}, "'grace' of start") end, "'grace' of start is a table")
   end)
 end)
 

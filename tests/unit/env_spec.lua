@@ -216,8 +216,9 @@ boot.lua:2: 4 settings are wrong:
     assert.equal("unknown option 'defualt' of setting PORT; did you mean 'default'?", wrong { defualt = 80 })
     assert.equal("unknown option 'values' of setting PORT", wrong { type = "port", values = {} })
     assert.equal("setting PORT is a string; it takes a table", wrong "port")
-    assert.equal("setting PORT needs 'values', a list of texts", wrong { type = "enum" })
-    assert.equal("'values' of setting PORT has an integer; it takes texts", wrong { type = "enum", values = { 1 } })
+    assert.equal("setting PORT needs 'values', a list of texts: { \"on\", \"off\" }", wrong { type = "enum" })
+    assert.equal("'values' of setting PORT has 1 in it; it takes a list of texts: { \"on\", \"off\" }",
+      wrong { type = "enum", values = { 1 } })
     assert.equal("the default of setting PORT is \"0\"; it takes a port, a number from 1 to 65535",
       wrong { type = "port", default = 0 })
     assert.equal("the default of setting PORT is a table; it takes a text", wrong { default = {} })
@@ -228,7 +229,7 @@ boot.lua:2: 4 settings are wrong:
     assert.equal("setting PORT can't be a list of type 'secret'", wrong { type = "list", of = "secret" })
     assert.equal("unknown option 'default' of 'of' of setting PORT",
       wrong { type = "list", of = { type = "int", default = 1 } })
-    assert.equal("'pattern' of setting PORT: malformed pattern (missing ']')", wrong { pattern = "[a" })
+    assert.equal("'pattern' of setting PORT is \"[a\": malformed pattern (missing ']')", wrong { pattern = "[a" })
     assert.equal("'min' of setting PORT is \"x\"; a duration is a number of seconds or a string such as " ..
       '"500ms", "30s", "1h 30min"', wrong { type = "duration", min = "x" })
     assert.equal("env.read takes a table of settings, not a string", refused("PORT", fault.STATUS.script))

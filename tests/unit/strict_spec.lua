@@ -39,12 +39,13 @@ describe("strict.check", function()
   end)
 
   it("says what a value is and what it should be", function()
-    assert.equal("'name' of start is an integer; it takes string", message("start", { name = 1 }, SPEC))
-    assert.equal("'nice' of start is a float; it takes integer", message("start", { nice = 1.5 }, SPEC))
-    assert.equal("'user' of start is a boolean; it takes string or integer", message("start", { user = true }, SPEC))
+    assert.equal("'name' of start is an integer; it takes a string", message("start", { name = 1 }, SPEC))
+    assert.equal("'nice' of start is a float; it takes an integer", message("start", { nice = 1.5 }, SPEC))
+    assert.equal("'user' of start is a boolean; it takes a string or an integer",
+      message("start", { user = true }, SPEC))
     assert.equal("'ready' of start is a string; it takes a probe", message("start", { ready = "tcp" }, SPEC))
     local secret = setmetatable({}, { __name = "secret" })
-    assert.equal("'name' of start is a secret; it takes string", message("start", { name = secret }, SPEC))
+    assert.equal("'name' of start is a secret; it takes a string", message("start", { name = secret }, SPEC))
   end)
 
   it("refuses holes, floats, booleans, tables and NUL in the arguments", function()
@@ -64,10 +65,51 @@ describe("strict.check", function()
     assert.equal("volume needs 'path'", message("volume", {}, { path = { required = true } }))
   end)
 
+  it("looks at what is in a list", function()
+    local spec = { after = strict.list("string|integer", "a list of names") }
+    local function wrong(list) return message("start", { after = list }, spec) end
+    assert.same({ after = { "a", 1 } }, strict.check("start", { after = { "a", 1 } }, spec))
+    assert.equal("'after' of start is a string; it takes a list of names", wrong "a")
+    assert.equal("'after' of start has true in it; it takes a list of names", wrong { true })
+    assert.equal("'after' of start has [\"a\"] = ...; it takes a list of names", wrong { a = "b" })
+    assert.equal("'after' of start has a hole; it takes a list of names", wrong { [1] = "a", [3] = "b" })
+  end)
+
+  it("looks at numbers and patterns", function()
+    local spec = {
+      nice = { type = "integer", check = strict.between(-20, 19) },
+      burst = { type = "integer", check = strict.between(1) },
+      match = { type = "string", check = strict.pattern },
+    }
+    assert.same({ nice = 19, burst = 1, match = "^a" }, strict.check("x", { nice = 19, burst = 1, match = "^a" }, spec))
+    assert.equal("'nice' of x is 20; it takes -20 to 19", message("x", { nice = 20 }, spec))
+    assert.equal("'burst' of x is 0; it takes 1 or more", message("x", { burst = 0 }, spec))
+    assert.equal("'match' of x is \"(\": unfinished capture", message("x", { match = "(" }, spec))
+  end)
+
   it("raises at the line of the script", function()
     local script = load("local strict, spec = ...\n\nstrict.check('start', { redy = 1 }, spec)", "@boot.lua")
     local _, err = pcall(script, strict, SPEC)
     assert.equal("boot.lua:3: unknown option 'redy' of start; did you mean 'ready'?", tostring(err))
+  end)
+end)
+
+describe("strict.show", function()
+  it("shows texts and numbers, and of all else what it is", function()
+    local secret = setmetatable({}, { __name = "secret", __tostring = function() return "hunter2" end })
+    local shown = {}
+    for i, value in ipairs { "a\n", 5, true, {}, print, secret } do shown[i] = strict.show(value) end
+    assert.same({ '"a\\n"', "5", "true", "a table", "a function", "a secret" }, shown)
+    assert.equal("nil", strict.show(nil))
+  end)
+end)
+
+describe("strict.words", function()
+  it("makes a misspelt word an error that names the nearest", function()
+    local words = strict.words({ read = print }, "moonrise.fs")
+    assert.equal(print, words.read)
+    local function misspelt() return words.raed end
+    assert.error_matches(misspelt, "moonrise.fs has no word 'raed'; did you mean 'read'?", 1, true)
   end)
 end)
 

@@ -451,7 +451,8 @@ function apply(doc, path, value)
   if is_plain(value) and (#path == 0 or next(value) ~= nil and value[1] == nil) then
     return apply_names(doc, path, value)
   elseif #path == 0 then
-    refuse("the changes are %s; they are a table of values by name", require("moonrise.strict").describe(value))
+    refuse("%s alone is no change; it takes names and a value, or a table of values by name",
+      require("moonrise.strict").describe(value))
   elseif value == false then
     return note(doc, path, remove(doc, path))
   end
@@ -561,7 +562,7 @@ end
 --- Make the module of a format.
 -- @tparam {[string]=table} styles the formats by the name of the style; "": the usual one
 function M.module(styles)
-  return {
+  return require("moonrise.strict").words({
     --- Read a text; raises when it is none of this format.
     -- @string text
     -- @string[opt] style
@@ -584,7 +585,7 @@ function M.module(styles)
       if getmetatable(value) == Document then return tostring(value) end
       return edit("", value, pick(styles, style))
     end,
-  }
+  }, "moonrise.format." .. styles[""].name)
 end
 
 return M

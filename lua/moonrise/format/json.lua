@@ -283,4 +283,4 @@ function M.dump(value)
   return text.encode(value, {}, "", UNIT) .. "\n"
 end
 
-return M
+return require("moonrise.strict").words(M, "moonrise.format.json")

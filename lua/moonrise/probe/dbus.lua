@@ -26,8 +26,7 @@ local function check_name(name)
     is_good = is_good and word:find("^[%a_-][%w_-]*$")
   end
   if not is_good then
-    fault.raise(STATUS.script, "probe.dbus takes a name such as \"org.freedesktop.Avahi\", not %s",
-      type(name) == "string" and ('"%s"'):format(name) or strict.describe(name))
+    fault.raise(STATUS.script, "probe.dbus takes a name such as \"org.freedesktop.Avahi\", not %s", strict.show(name))
   end
 end
 

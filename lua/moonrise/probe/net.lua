@@ -31,7 +31,8 @@ end
 local function address_of(host, what)
   local addresses = net.resolve(host)
   if not addresses or not addresses[1] then
-    fault.raise(STATUS.script, "%s: '%s' is neither an address nor localhost nor a name in /etc/hosts", what, host)
+    fault.raise(STATUS.script, "%s: '%s' is neither an address nor localhost nor a name in /etc/hosts; for what only "
+      .. "the network knows, probe.command runs a program of the image", what, host)
   end
   return addresses[1]
 end
@@ -39,7 +40,7 @@ end
 local function port_of(port, what)
   local number = math.tointeger(tonumber(port))
   if not number or number < 1 or number > 65535 then
-    fault.raise(STATUS.script, "%s: the port is %s; it takes 1 to 65535", what, tostring(port))
+    fault.raise(STATUS.script, "the port of %s is %s; it takes 1 to 65535", what, strict.show(port))
   end
   return number
 end
@@ -91,10 +92,7 @@ end
 
 local CONVERSATION = {
   send = "string",
-  expect = { type = "string", check = function(pattern, what)
-    local ok, why = pcall(string.find, "", pattern)
-    if not ok then fault.raise(STATUS.script, "%s: %s", what, why) end
-  end },
+  expect = { type = "string", check = strict.pattern },
 }
 
 local function look_by(connect, options)
@@ -130,14 +128,22 @@ end
 -- @string path
 -- @tparam[opt] table options send, expect: as for tcp
 function M.unix(path, options)
-  probe.check_path("probe.unix", path)
+  strict.path(path, "probe.unix")
   options = strict.check("probe.unix", options or {}, CONVERSATION)
   local wait = require "moonrise.probe.path"
   return probe.new("the socket " .. path, look_by(function() return net.connect_unix(path) end, options),
     { pause = wait.pause_at(path), finish = wait.finish })
 end
 
-local HTTP_OPTIONS = { status = "integer|table", body = "string", host = "string" }
+local STATUSES = strict.list("integer", "a status or a list of them: { 200, 401 }")
+
+local HTTP_OPTIONS = {
+  status = { type = "integer|table", takes = STATUSES.takes, check = function(value, what)
+    if type(value) == "table" then STATUSES.check(value, what) end
+  end },
+  body = { type = "string", check = strict.pattern },
+  host = "string",
+}
 
 local function status_fits(status, wanted)
   if wanted == nil then return status >= 200 and status < 400 end
@@ -155,7 +161,7 @@ function M.http(url, options)
   options = strict.check("probe.http", options or {}, HTTP_OPTIONS)
   local authority, path = tostring(url):match("^http://([^/]+)(.*)$")
   if not authority then
-    fault.raise(STATUS.script, "probe.http takes http://host[:port]/path, not '%s'%s", tostring(url),
+    fault.raise(STATUS.script, "probe.http takes \"http://host[:port]/path\", not %s%s", strict.show(url),
       tostring(url):find("^https:") and "; for TLS use probe.command with a client of the image" or "")
   end
   local host, port = authority:match("^%[?(.-)%]?:(%d+)$")

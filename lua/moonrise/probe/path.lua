@@ -4,6 +4,7 @@
 -- @module moonrise.probe.path
 local file = require "sys.file"
 local probe = require "moonrise.probe"
+local strict = require "moonrise.strict"
 local watch = require "moonrise.watch"
 
 local M = {}
@@ -55,7 +56,7 @@ end
 --- A file that exists.
 -- @string path
 function M.file(path)
-  probe.check_path("probe.file", path)
+  strict.path(path, "probe.file")
   return new("the file", path, function()
     local found, reason = file.stat(path)
     return found and true or false, probe.reason_of(reason)
@@ -71,7 +72,7 @@ end
 --- A file with the pid of a process that lives.
 -- @string path
 function M.pidfile(path)
-  probe.check_path("probe.pidfile", path)
+  strict.path(path, "probe.pidfile")
   return new("the pid file", path, function(run)
     local text, reason = file.read(path, 64)
     if not text then return false, probe.reason_of(reason) end

@@ -5,6 +5,7 @@ local log = require "sys.log"
 local net = require "sys.net"
 local fault = require "moonrise.fault"
 local probe = require "moonrise.probe"
+local strict = require "moonrise.strict"
 local task = require "moonrise.task"
 
 local M = {}
@@ -71,7 +72,7 @@ end
 -- @int number
 function M.fd(number)
   if math.type(number) ~= "integer" or number < 3 or number > 1023 then
-    fault.raise(STATUS.script, "probe.fd takes the number of a descriptor, 3 to 1023, not %s", tostring(number))
+    fault.raise(STATUS.script, "probe.fd takes the number of a descriptor, 3 to 1023, not %s", strict.show(number))
   end
   return probe.new(("a newline on descriptor %d"):format(number), look_fd, {
     prepare = prepare_fd(number), pause = pause_fd,
@@ -136,10 +137,9 @@ end
 -- @string pattern of Lua
 function M.log(pattern)
   if type(pattern) ~= "string" then
-    fault.raise(STATUS.script, "probe.log takes a pattern, not %s", require("moonrise.strict").describe(pattern))
+    fault.raise(STATUS.script, "probe.log takes a pattern, not %s", strict.show(pattern))
   end
-  local ok, why = pcall(string.find, "", pattern)
-  if not ok then fault.raise(STATUS.script, "probe.log(%q): %s", pattern, why) end
+  strict.pattern(pattern, "the pattern of probe.log")
   return probe.new(("a line of its output with '%s'"):format(pattern), look_log(pattern), {
     prepare = prepare_log, pause = function(run, seconds) run.came:wait(seconds) end, finish = finish_log,
   })

@@ -16,13 +16,14 @@ local M = {}
 
 local STATUS = fault.STATUS
 
+local PATHS = strict.list("string", 'a list of paths in the volume: { "db" }')
+
 local function check(name, options, f)
   if type(name) ~= "string" or name == "" then
-    fault.raise(STATUS.script, "volume:upgrade takes a name first, not %s",
-      name == "" and '""' or strict.describe(name))
+    fault.raise(STATUS.script, "volume:upgrade takes a name first, not %s", strict.show(name))
   end
   if f == nil then options, f = {}, options end
-  options = strict.check("volume:upgrade", options, { snapshot = "table" })
+  options = strict.check("volume:upgrade", options, { snapshot = PATHS })
   if type(f) ~= "function" then
     fault.raise(STATUS.script, "volume:upgrade takes a function, not %s", strict.describe(f))
   end
