@@ -17,21 +17,23 @@ local function duration(default) return { type = DURATION.type, check = seconds,
 
 --- The name of a signal; raises when there is none.
 function M.signal(value, what)
-  local _, name = proc.signal(value)
-  if name then return name end
-  fault.raise(STATUS.script, '%s is "%s", which is no signal; it takes a name such as "TERM"', what, tostring(value))
+  local kind = math.type(value) or type(value)
+  local _, name
+  if kind == "string" or kind == "integer" then _, name = proc.signal(value) end
+  return name or fault.raise(STATUS.script, '%s is %s, which is no signal; it takes a name such as "TERM"', what,
+    strict.show(value))
 end
 
 local SIGNAL = { type = "string|integer", check = M.signal }
 
 -- A command for run(), checked now and not when it is needed.
-local COMMAND = { type = "table", check = function(value, what)
+local COMMAND = { type = "table", takes = '{ "program", "argument" }', check = function(value, what)
   process.check(what, value, process.RUN_OPTIONS)
 end }
 
 -- A table by `spec`; a function stays what it is.
-local function table_or_function(spec)
-  return { type = "table|function", check = function(value, what)
+local function table_or_function(spec, example)
+  return { type = "table|function", takes = example .. " or a function", check = function(value, what)
     if type(value) == "table" then return strict.check(what, value, spec) end
   end }
 end
@@ -49,27 +51,25 @@ local function policy(value, what)
   end
 end
 
-local function fraction(value, what)
-  if value < 0 or value > 1 then fault.raise(STATUS.script, "%s is %s; it takes 0 to 1", what, value) end
-end
-
 local BACKOFF = {
   first = duration(0.1),
   max = duration(30),
-  factor = { type = "number", default = 2 },
-  jitter = { type = "number", default = 0, check = fraction },
+  factor = { type = "number", default = 2, check = strict.between(1) },
+  jitter = { type = "number", default = 0, check = strict.between(0, 1) },
 }
 
 local RESTART = {
   when = { type = "string", default = "on-failure", check = policy },
   backoff = { type = "table", check = function(value, what) return strict.check(what, value, BACKOFF) end },
-  burst = "integer",
+  burst = { type = "integer", check = strict.between(1) },
   interval = duration(10),
 }
 
 local function restart(value, what)
-  if type(value) == "string" then value = { when = value } end
-  if value.when then policy(value.when, what) end
+  if type(value) == "string" then
+    policy(value, what)
+    value = { when = value }
+  end
   return strict.check(what, value, RESTART)
 end
 
@@ -81,10 +81,6 @@ local function access(value, what)
   if value and not ACCESS[value] then
     fault.raise(STATUS.script, '%s is "%s"; it takes "main", "all" or false', what, tostring(value))
   end
-end
-
-local function count(value, what)
-  if value < 0 then fault.raise(STATUS.script, "%s is %d; it takes 0 or more", what, value) end
 end
 
 -- What the core can hand over (SPAWN_MAX_FDS), less those that a service has anyway.
@@ -106,7 +102,10 @@ end
 
 -- All -----------------------------------------------------------------------------------
 
-local PROBE = { type = "table|function", check = function(value, what)
+local SERVICES = strict.list("string|service", "a list of services or their names")
+
+local A_PROBE = "a probe, such as probe.tcp(80), or a function"
+local PROBE = { type = "probe|table|function", takes = A_PROBE, check = function(value, what)
   return require("moonrise.probe").check(value, what)
 end }
 
@@ -115,14 +114,14 @@ M.OPTIONS = process.options_with {
   ready = PROBE,
   health = PROBE,
   start_timeout = duration(90),
-  after = "table",
-  requires = "table",
-  restart = { type = "string|table", check = restart },
-  stop = table_or_function(STOP),
-  reload = table_or_function(RELOAD),
+  after = SERVICES,
+  requires = SERVICES,
+  restart = { type = "string|table", takes = '"no", "on-failure", "always" or a table', check = restart },
+  stop = table_or_function(STOP, '{ signal = "TERM", grace = "10s" }'),
+  reload = table_or_function(RELOAD, '{ signal = "HUP" }'),
   notify = { type = "string|boolean", check = access },
   watchdog = DURATION,
-  fd_store = { type = "integer", check = count },
+  fd_store = { type = "integer", check = strict.between(0) },
   listen = { type = "string|integer|table", check = function(value, what)
     return require("moonrise.sockets").check(value, what)
   end },
@@ -134,7 +133,7 @@ M.OPTIONS = process.options_with {
   log = { type = "string|table", check = function(value, what)
     if type(value) == "table" then return require("moonrise.logging").check(value, what) end
   end },
-  logs = { type = "table", check = function(value, what)
+  logs = { type = "table", takes = 'a list of paths: { "/var/log/app.log" }', check = function(value, what)
     return require("moonrise.logging").check_logs(value, what)
   end },
   forking = "boolean",

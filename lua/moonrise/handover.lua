@@ -14,9 +14,9 @@ local M = {}
 
 local OPTIONS = {
   argv = true,
-  name = "string",
+  name = process.OPTIONS.name,
   sh = "string",
-  env = "table",
+  env = process.OPTIONS.env,
   listen = { type = "string|integer|table", check = sockets.check },
 }
 

@@ -18,38 +18,73 @@ local STATUS = fault.STATUS
 
 local function seconds(value, what) return require("moonrise.duration").seconds(value, what) end
 
-local function one_of(...)
-  local words = table.concat({ ... }, '", "')
-  local known = {}
-  for _, word in ipairs { ... } do known[word] = true end
-  return function(value, what)
-    if type(value) == "string" and not known[value] then
-      fault.raise(STATUS.script, '%s is "%s"; it takes "%s" or a table', what, value, words)
+local function refuse(format, ...) fault.raise(STATUS.script, format, ...) end
+
+local function check_name(name, what)
+  if name == "" or #name > 255 or name:find("%c") then
+    refuse("%s is %s; it takes 1 to 255 characters, none of them a control character", what, strict.show(name))
+  end
+end
+
+local function check_environment(env, what)
+  for name, value in next, env do
+    if type(name) ~= "string" or name == "" or name:find("[=\0]") then
+      refuse('%s has [%s] = ...; it takes { NAME = "value" }', what, strict.show(name))
+    elseif value ~= false and type(value) ~= "string" and math.type(value) ~= "integer" then
+      refuse("%s in %s is %s; it takes a string, an integer, or false to leave it out%s", name, what,
+        strict.show(value), require("moonrise.secret").is(value) and "; a secret goes into 'secrets'" or "")
+    elseif tostring(value):find("\0", 1, true) then
+      refuse("%s in %s has a NUL byte in it", name, what)
     end
   end
 end
 
-local OUTPUT = { type = "string|table", check = one_of("log", "capture", "inherit", "null") }
+-- Where one of the three leads: a word, or a table by `spec`. Its text is not shown: what
+-- is meant as the input may be a secret.
+local function leads_to(spec, example, ...)
+  local takes, known = ('"%s" or %s'):format(table.concat({ ... }, '", "'), example), {}
+  for _, word in ipairs { ... } do known[word] = true end
+  return { type = "string|table", takes = takes, check = function(value, what)
+    if known[value] then return end
+    if type(value) == "string" then refuse("%s takes %s, and no other text", what, takes) end
+    local checked = strict.check(what, value, spec)
+    local key = next(checked)
+    if not key or next(checked, key) then refuse("%s takes one of 'text' and 'file'", what) end
+    return checked
+  end }
+end
+
+local INPUT = leads_to({ text = "string|secret", file = "string" }, '{ text = "..." }', "null", "inherit")
+local FILE, A_FILE = { file = { type = "string", required = true } }, '{ file = "/path" }'
+local OUTPUT = leads_to(FILE, A_FILE, "log", "null", "inherit")
+local RUN_OUTPUT = leads_to(FILE, A_FILE, "log", "capture", "null", "inherit")
+
+-- Options that hardly any process has: a check by moonrise.rights.
+local function right(name)
+  return function(value, what) return require("moonrise.rights")["check_" .. name](value, what) end
+end
 
 --- The options of every process, as moonrise.strict takes them.
 M.OPTIONS = {
   argv = true,
   sh = "string",
-  name = "string",
+  name = { type = "string", check = check_name },
   user = "string|integer",
   group = "string|integer",
-  groups = "table",
+  groups = strict.list("string|integer", "a list of names or numbers"),
   cwd = "string",
-  env = "table",
+  env = { type = "table", takes = '{ NAME = "value" }', check = check_environment },
   clear_env = "boolean",
-  secrets = { type = "table", check = function(names) require("moonrise.env").secrets(names) end },
-  umask = "string",
-  limits = "table",
-  nice = "integer",
-  oom_score = "integer",
-  caps = "table",
+  secrets = { type = "table", takes = 'a list of names: { "PASSWORD" }', check = function(names)
+    require("moonrise.env").secrets(names)
+  end },
+  umask = { type = "string", takes = 'octal digits in quotes, such as "022"', check = right "umask" },
+  limits = { type = "table", takes = "{ nofile = 1024 }", check = right "limits" },
+  nice = { type = "integer", check = strict.between(-20, 19) },
+  oom_score = { type = "integer", check = strict.between(-1000, 1000) },
+  caps = { type = "table", takes = '{ "net_bind_service" }', check = right "caps" },
   no_new_privs = "boolean",
-  stdin = { type = "string|table", check = one_of("null", "inherit") },
+  stdin = INPUT,
   stdout = OUTPUT,
   stderr = OUTPUT,
   log = "string",
@@ -66,7 +101,9 @@ end
 
 --- The options of run.
 M.RUN_OPTIONS = M.options_with {
-  ok = "table",
+  ok = strict.list("integer", "a list of exit statuses: { 0, 1 }"),
+  stdout = RUN_OUTPUT,
+  stderr = RUN_OUTPUT,
   timeout = { type = "string|number", check = seconds },
 }
 
@@ -84,12 +121,6 @@ end
 --- Put the `env` of options into an environment.
 function M.add_environment(result, options)
   for name, value in pairs(options.env or {}) do
-    if type(name) ~= "string" or name:find("[=\0]") or name == "" then
-      fault.raise(STATUS.script, "'env' of %s has %s as a name", options.name, strict.describe(name))
-    elseif value ~= false and type(value) ~= "string" and math.type(value) ~= "integer" then
-      fault.raise(STATUS.script, "%s in 'env' of %s is %s; it takes a string, an integer, or false to leave it out",
-        name, options.name, strict.describe(value))
-    end
     result[name] = value and tostring(value) or nil
   end
 end
@@ -173,9 +204,6 @@ function M.check(word, options, spec)
   return options
 end
 
-local FILE = { file = { type = "string", required = true } }
-local INPUT = { null = true, inherit = true }
-
 -- Where fd 1 or 2 of the process goes: our end of a pipe to be read, or nil.
 local function open_output(options, key, fds, number)
   local how = options[key]
@@ -183,8 +211,7 @@ local function open_output(options, key, fds, number)
   if how == "null" then
     fds[number] = net.null("w")
   elseif type(how) == "table" then
-    local target = strict.check(("'%s' of %s"):format(key, options.name), how, FILE)
-    local fd, reason = require("sys.file").open_append(target.file)
+    local fd, reason = require("sys.file").open_append(how.file)
     fds[number] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
   else
     local reader, writer = net.pipe()
@@ -200,15 +227,13 @@ local nothing -- /dev/null, which most processes have as their stdin: opened onc
 local function open_input(options, fds, given)
   local how = options.stdin or (options.tty and "inherit" or "null")
   if how == "inherit" then return nil end
-  if INPUT[how] then
+  if how == "null" then
     nothing = nothing or net.null("r")
     given[0] = nothing
     return nil
   end
-  local source = strict.check(("'stdin' of %s"):format(options.name), how,
-    { text = "string|secret", file = "string" })
-  if source.file then
-    local fd, reason = require("sys.file").open_read(source.file)
+  if how.file then
+    local fd, reason = require("sys.file").open_read(how.file)
     fds[0] = fd or fault.raise(STATUS.script, "cannot start %s: %s", options.name, reason)
     return nil
   end

@@ -44,17 +44,25 @@ local function command_line(argv)
   return table.concat(words, " ")
 end
 
--- It may be made by a step before this one, so this is no fault.
-local function not_found(argv)
-  local path, reason = require("sys.proc").find(argv[1], require("sys.proc").environ().PATH)
-  return path and "" or ("  (now: %s)"):format(reason)
+-- What a process could not be started for now. It may come with a step before this one,
+-- so it is no fault.
+local function obstacles(options)
+  local proc, found = require "sys.proc", {}
+  local path, reason = proc.find(options[1], proc.environ().PATH)
+  if not path then found[1] = reason end
+  local ok, err = pcall(require("moonrise.process").rights_of, options)
+  if not ok then found[#found + 1] = err.message:gsub("^cannot start .-: ", "") end
+  if options.cwd and not require("sys.file").stat(options.cwd, true) then
+    found[#found + 1] = "there is no folder " .. options.cwd
+  end
+  return found[1] and ("  (now: %s)"):format(table.concat(found, "; ")) or ""
 end
 
 --- In place of running a command.
 -- @tparam table options checked by moonrise.process
 -- @treturn table a result as of a command that succeeded and wrote nothing
 function M.run(options)
-  M.note("run " .. command_line(options) .. not_found(options))
+  M.note("run " .. command_line(options) .. obstacles(options))
   return { status = 0, stdout = "", stderr = "", duration = 0 }
 end
 
@@ -62,7 +70,7 @@ end
 function M.start(service)
   local ready = service.options.ready
   M.note(("start %s: %s%s%s"):format(service.name, command_line(service.options),
-    ready and ", " .. tostring(ready) or "", not_found(service.options)))
+    ready and ", " .. tostring(ready) or "", obstacles(service.options)))
   service.state = "ready"
 end
 
@@ -74,7 +82,7 @@ end
 
 --- In place of init.handover: the same.
 function M.handover(options)
-  M.note(("stop everything and hand over to %s%s"):format(command_line(options), not_found(options)))
+  M.note(("stop everything and hand over to %s%s"):format(command_line(options), obstacles(options)))
   error(left, 0)
 end
 

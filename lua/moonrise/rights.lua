@@ -36,12 +36,10 @@ local function account_of(options)
   return user
 end
 
--- A string, since 022 is twenty-two in Lua.
-local function umask_of(options)
-  local umask = options.umask
-  if not umask then return nil end
+--- A string, since 022 is twenty-two in Lua, as a number.
+function M.check_umask(umask, what)
   return umask:find("^[0-7]+$") and #umask <= 4 and tonumber(umask, 8)
-    or fault.raise(STATUS.script, "'umask' of %s is \"%s\"; it takes octal digits such as \"022\"", options.name, umask)
+    or fault.raise(STATUS.script, '%s is %s; it takes octal digits in quotes, such as "022"', what, strict.show(umask))
 end
 
 local LIMITS = {}
@@ -49,29 +47,40 @@ for name in ([[
   as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
 ]]):gmatch "%a+" do LIMITS[name] = true end
 
--- limits = { nofile = 1024 } or { nofile = { 1024, 4096 } } or "infinity".
-local function limits_of(options)
-  if not options.limits then return nil end
+-- 1024, "64K" or "infinity"
+local function amount_of(value, what)
+  if value == "infinity" then return -1 end
+  if type(value) == "string" then return require("moonrise.duration").bytes(value, what) end
+  return math.type(value) == "integer" and value >= 0 and value or fault.raise(STATUS.script,
+    '%s is %s; it takes a number, a size, "infinity" or { soft, hard }', what, strict.show(value))
+end
+
+--- limits = { nofile = 1024 } or { nofile = { 1024, 4096 } }, as pairs of numbers; -1 is
+-- no limit.
+function M.check_limits(limits, what)
   local result = {}
-  for name, value in pairs(options.limits) do
+  for name, value in pairs(limits) do
     if not LIMITS[name] then
-      fault.raise(STATUS.script, "'limits' of %s has '%s', which is no limit%s", options.name, tostring(name),
+      fault.raise(STATUS.script, "%s has '%s', which is no limit%s", what, tostring(name),
         require("moonrise.nearest").hint(tostring(name), LIMITS))
     end
+    local whose = ("'%s' in %s"):format(name, what)
     local pair = type(value) == "table" and value or { value, value }
-    local both = {}
-    for i = 1, 2 do
-      local amount = pair[i] == "infinity" and -1 or math.tointeger(pair[i])
-      if not amount and type(pair[i]) == "string" then
-        amount = require("moonrise.duration").bytes(pair[i], ("'%s' in 'limits' of %s"):format(name, options.name))
-      end
-      both[i] = amount or fault.raise(STATUS.script,
-        "'%s' in 'limits' of %s is %s; it takes a number, \"infinity\" or { soft, hard }",
-        tostring(name), options.name, strict.describe(pair[i]))
+    local soft, hard = amount_of(pair[1], whose), amount_of(pair[2], whose)
+    if hard >= 0 and (soft < 0 or soft > hard) then
+      fault.raise(STATUS.script, "%s has a soft limit above the hard one", whose)
     end
-    result[name] = both
+    result[name] = { soft, hard }
   end
   return result
+end
+
+local CAPS = strict.list("string", 'a list of capabilities: { "net_bind_service" }')
+
+--- Names of capabilities, as they are held or not.
+function M.check_caps(names, what)
+  CAPS.check(names, what)
+  for _, name in ipairs(names) do require("moonrise.caps").has(name) end
 end
 
 -- A process can't be given what its init has not.
@@ -92,7 +101,7 @@ function M.of(options)
   local user = account_of(options)
   return {
     user = user, uid = user and user.uid, gid = user and user.gid, groups = user and user.groups,
-    umask = umask_of(options), limits = limits_of(options), caps = caps_of(options),
+    umask = options.umask, limits = options.limits, caps = caps_of(options),
   }
 end
 

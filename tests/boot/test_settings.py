@@ -192,7 +192,7 @@ def test_a_secret_is_shown_nowhere_but_where_it_is_to_go(boot):
     assert "<secret> <secret>" in c.err
     assert "grep: 1" in c.out
     for message in ("argument 2 of run is a secret; it takes a string or an integer",
-                    "PW in 'env' of echo is a secret; it takes a string",
+                    "PW in 'env' of run is a secret; it takes a string",
                     "a secret does not become part of a text by itself; :reveal() gives its value",
                     "'secrets' has PV, which is no secret that env.read has read; did you mean 'PW'?"):
         assert message in c.err

@@ -20,6 +20,7 @@ describe("a rehearsal", function()
         return nil, name .. ": not found", 2
       end,
     }
+    package.loaded["moonrise.process"] = { rights_of = function() return {} end }
     package.loaded["moonrise.rehearse"], package.loaded["moonrise.env"] = nil, nil
     rehearse, env = require "moonrise.rehearse", require "moonrise.env"
     io.stdout, io.stderr = sink(out), sink(err)
