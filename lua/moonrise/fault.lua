@@ -73,6 +73,43 @@ end
 
 function M.is_fault(value) return getmetatable(value) == Fault end
 
+-- What there is in place of what Lua has and PID 1 has not.
+local INSTEAD = {
+  execute = "os.execute would block PID 1; init.run runs a program",
+  popen = 'io.popen would block PID 1; init.run with stdout = "capture" runs a program',
+  exit = "os.exit would end PID 1; init.exit ends the container in order",
+  remove = "in place of os.remove there is fs.remove",
+  rename = "in place of os.rename there is fs.move",
+  lines = "in place of io.lines there is fs.read",
+  read = "in place of io.read there is fs.read",
+}
+
+local function advice(message)
+  local instead = INSTEAD[message:match("^attempt to call a nil value %(field '(%l+)'%)$")]
+  return instead and "; " .. instead or ""
+end
+
+--- Whatever was raised as an error object. The text of an error of Lua says where it is
+-- from; when that is in a module of ours, the script's line is said in front.
+-- @param value
+function M.of(value)
+  if M.is_fault(value) then return value end
+  if type(value) ~= "string" then
+    local meta = getmetatable(value)
+    local show = type(meta) == "table" and rawget(meta, "__tostring") and tostring or require("moonrise.strict").show
+    return M.new(M.STATUS.script, "error value: " .. show(value))
+  end
+  local where, message = value:match("^([^\n]-:%d+): (.*)$")
+  if not where then
+    where, message = nil, value
+  elseif where:find("^moonrise/") then
+    where, message = M.where(), ("%s (%s)"):format(message, where)
+  end
+  local err = M.new(M.STATUS.script, message .. advice(message))
+  err.where = where
+  return err
+end
+
 --- The exit status that an error value asks for.
 function M.status_of(err) return M.is_fault(err) and err.status or M.STATUS.script end
 

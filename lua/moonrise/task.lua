@@ -160,11 +160,7 @@ Timer.__close = Timer.cancel
 local function describe_error(err)
   local fault = require "moonrise.fault"
   if err == CANCELLED then return err end
-  if not fault.is_fault(err) then
-    local text = type(err) == "string" and err or ("error value: " .. tostring(err))
-    err = fault.new(fault.STATUS.script, text)
-    err.where = nil -- the text has it already
-  end
+  err = fault.of(err)
   err.traceback = err.traceback or fault.traceback(2)
   return err
 end

@@ -308,7 +308,7 @@ def test_the_last_error_is_written_where_kubernetes_reads_it(boot):
     ('init.run { "true", user = "nobody-here" }', "cannot start true: there is no user 'nobody-here'"),
     ('init.run { "sleep", "60", timeout = "50ms" }', "sleep was not done after"),
     ('init.on("TERM", print)', "init.on: TERM stops the container"),
-    ('init.on("TREM", print)', "init.on: 'TREM' is no signal"),
+    ('init.on("TREM", print)', 'the signal of init.on is "TREM", which is no signal'),
     ('init.sleep("5 parsecs")', "5 parsecs"),
     ('init.start { "sleep", "9", restart = "allways" }', '"allways"; it takes "no", "on-failure" or "always"'),
     ('init.start { "sleep", "9", name = "a", after = { "b" } }', "'after' of a names 'b', and there is no such service"),
@@ -383,7 +383,7 @@ def test_a_script_that_eats_memory_meets_its_limit(boot):
     ("local s = ('x'):rep(300) local p = ('('):rep(100) s:find(p)", "too many captures"),
     ("xpcall(error, function() error('again') end) error('after')", "after"),
     ("setmetatable({}, { __gc = function() error('in a finalizer') end }) collectgarbage() init.sleep(60)", "in a finalizer"),
-    ("error({})", "error value: table"),
+    ("error({})", "error value: a table"),
     ("error()", "error value: nil"),
     ("coroutine.wrap(function() error('inside') end)()", "inside"),
 ])
