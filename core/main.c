@@ -151,6 +151,10 @@ static struct host_options script_options = { .mode = "boot", .format = "text" }
 
 static int set_lua_dir(void *target, const char *value)
 {
+	struct stat file;
+
+	if (stat(value, &file) < 0 || !S_ISDIR(file.st_mode))
+		return bad_value("--lua", value, "a folder");
 	((struct host_options *)target)->lua_dir = value;
 	return 0;
 }
@@ -314,7 +318,7 @@ static void print_words(const struct word *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (rows[i].help)
-			printf("  %-8s %-27s %s\n", rows[i].name, rows[i].arguments, rows[i].help);
+			printf("  %-8s %-30s %s\n", rows[i].name, rows[i].arguments, rows[i].help);
 }
 
 static int show_version(void *target, const char *value)

@@ -161,8 +161,9 @@ static int run_repl(int argc, char **argv)
 /* `options`: "--json --timeout=", those with a value end in "=". */
 const struct word words_of_init[] = {
 	{ "status", "[--json]", "the services of the running init", run_request, 0, 0, "--json" },
-	{ "health", "[--ready|--live]", "exit status 0 when the boot is done and all is well",
-	  run_health, 0, 0, "--ready --live" },
+	{ "health", "[--ready|--live] [--json]",
+	  "exit status 0 when the boot is done and all is well", run_health, 0, 0,
+	  "--ready --live --json" },
 	{ "logs", "[-f] [-n N] [--json] [NAME...]",
 	  "what services have written, and what they write", run_request, 0, MANY,
 	  "-f --follow -n= --lines= --json" },
@@ -195,6 +196,10 @@ const size_t words_of_init_count = ARRAY_SIZE(words_of_init);
 
 /* ---- arguments */
 
+#define USAGE "usage: moonrise %s%s%s"
+#define USAGE_OF(word) (word)->name, *(word)->arguments ? " " : "", (word)->arguments
+#define VALUE_MISSING (-1)
+
 /* How many arguments the option at argv[0] takes up, itself included; 0: unknown. */
 static int option_size(const char *options, char **argv)
 {
@@ -206,7 +211,7 @@ static int option_size(const char *options, char **argv)
 
 		if (end == length && strncmp(option, argv[0], length) == 0) {
 			if (has_value)
-				return argv[0][length] == '=' ? 1 : argv[1] ? 2 : 0;
+				return argv[0][length] == '=' ? 1 : argv[1] ? 2 : VALUE_MISSING;
 			return argv[0][length] == '=' ? 0 : 1;
 		}
 		option += end + has_value;
@@ -226,16 +231,17 @@ static int check_arguments(const struct word *word, int argc, char **argv)
 
 	for (int i = 1, size; i < argc; i += size) {
 		size = is_option(word, argv[i]) ? option_size(word->options, argv + i) : 1;
-		if (size == 0) {
-			client_complain("unknown option '%s' of %s", argv[i], word->name);
+		if (size <= 0) {
+			client_complain("%s '%s' of %s; " USAGE,
+					size < 0 ? "a value is missing behind" : "unknown option",
+					argv[i], word->name, USAGE_OF(word));
 			return EX_USAGE;
 		}
 		count += !is_option(word, argv[i]);
 	}
 	if (count >= word->min && count <= word->max)
 		return 0;
-	client_complain("%s: usage: moonrise %s%s%s", word->name, word->name,
-			*word->arguments ? " " : "", word->arguments);
+	client_complain("%s: " USAGE, word->name, USAGE_OF(word));
 	return EX_USAGE;
 }
 
@@ -244,8 +250,7 @@ int words_run(const struct word *word, int argc, char **argv)
 	int r;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: moonrise %s%s%s\n", word->name, *word->arguments ? " " : "",
-		       word->arguments);
+		printf(USAGE "\n", USAGE_OF(word));
 		return 0;
 	}
 	r = word->run == enter_run ? 0 : check_arguments(word, argc, argv);

@@ -24,16 +24,18 @@ _moonrise_volume() {
 _moonrise_arguments() {
 	case $1$2 in
 	why1) echo --json && _moonrise_services ;;
-	start* | stop* | restart* | reload* | why* | logs* | wait1 | enter1) _moonrise_services ;;
+	logs*) echo -f --follow -n --lines --json && _moonrise_services ;;
+	start* | stop* | restart* | reload* | why* | wait1 | enter1) _moonrise_services ;;
 	wait2) echo waiting starting ready reloading stopping stopped failed backoff ;;
 	wait*) echo --timeout ;;
 	enter2) echo -- ;;
 	signal1) echo HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH ;;
 	signal*) _moonrise_services ;;
-	health1) echo --ready --live ;;
+	health*) echo --ready --live --json ;;
 	status1 | top1) echo --json ;;
 	env1) echo --json -0 ;;
-	settings*) echo --json --markdown ;;
+	check*) echo --lua --memory ;;
+	settings*) echo --json --markdown --lua --memory ;;
 	shutdown1) echo --status ;;
 	volume1) echo split status diff ;;
 	volume*) _moonrise_volume "${COMP_WORDS[2]}" ;;
@@ -46,7 +48,8 @@ _moonrise() {
 
 	if ((COMP_CWORD == 1)); then
 		case $current in
-		-*) candidates="--lua --memory --help --version --" ;;
+		-*) candidates="--lua --memory --help --version -- --group --single-child --rewrite --subreaper
+			--parent-death --expect --warn --verbose --quiet" ;;
 		*) candidates=$(_moonrise_words) files=-f ;;
 		esac
 	else

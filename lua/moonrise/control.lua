@@ -112,18 +112,23 @@ local words = {}
 function words.eval(client, text) run_task(client, "eval", eval, text) end
 function words.repl(client, text) run_task(client, "repl", repl, text) end
 
-local function tell_health(client, ok, reason)
-  if not ok then client:write("E", reason .. "\n") end
+local function tell_health(client, is_json, ok, reason)
+  if is_json then
+    client:write("O", require("moonrise.status").health_json(ok, reason))
+  elseif not ok then
+    client:write("E", reason .. "\n")
+  end
   return ok and 0 or FAILED
 end
 
 -- The one that is asked every few seconds, for ever: without a task, if no service is asked.
-function words.health(client, option)
-  local status, is_live = require "moonrise.status", option == "--live"
+function words.health(client, options)
+  local status = require "moonrise.status"
+  local is_live, is_json = options:find("--live", 1, true), options:find("--json", 1, true)
   local ok, reason = status.is_healthy(is_live)
   local asked = ok and not is_live and status.asked() or {}
-  if #asked == 0 then return client:finish(tell_health(client, ok, reason)) end
-  run_task(client, "health", function() return tell_health(client, status.ask(asked)) end)
+  if #asked == 0 then return client:finish(tell_health(client, is_json, ok, reason)) end
+  run_task(client, "health", function() return tell_health(client, is_json, status.ask(asked)) end)
 end
 
 -- All others.

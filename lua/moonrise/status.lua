@@ -178,6 +178,12 @@ function M.is_healthy(live)
   return false, "not ready: " .. table.concat(troubled, ", ")
 end
 
+--- The answer for programs.
+function M.health_json(ok, reason)
+  return require("dkjson").encode({ healthy = ok, state = boot.state, reason = not ok and reason or nil },
+    { indent = true, keyorder = { "healthy", "state", "reason" } }) .. "\n"
+end
+
 --- The services that are to be asked how they are: ready, with the option `health`.
 function M.asked()
   local list = {}

@@ -97,6 +97,16 @@ def test_health_tells_when_the_container_is_ready(boot):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_health_for_programs(boot):
+    c = boot(UNFINISHED)
+    early = eventually(lambda: c.moonrise("health", "--json"), lambda done: "booting" in done.stdout)
+    found = json.loads(early.stdout)
+    assert (early.returncode, early.stderr, found["healthy"], found["state"]) == (1, "", False, "booting")
+    assert found["reason"].startswith("not ready: booting for ")
+    live = c.moonrise("health", "--live", "--json")
+    assert (live.returncode, json.loads(live.stdout)) == (0, {"healthy": True, "state": "booting"})
+
+
 HEALTH = """
     local init = require "moonrise"
     local fs = require "moonrise.fs"
@@ -360,8 +370,9 @@ def test_the_init_of_another_container_is_not_ours(ready, boot):
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["status", "--jason"], "moonrise: unknown option '--jason' of status\n"),
-    (["health", "--json"], "moonrise: unknown option '--json' of health\n"),
+    (["status", "--jason"], "moonrise: unknown option '--jason' of status; usage: moonrise status [--json]\n"),
+    (["health", "--jsn"],
+     "moonrise: unknown option '--jsn' of health; usage: moonrise health [--ready|--live] [--json]\n"),
     (["eval"], "moonrise: eval: usage: moonrise eval EXPR\n"),
     (["eval", "1", "2"], "moonrise: eval: usage: moonrise eval EXPR\n"),
     (["repl", "x"], "moonrise: repl: usage: moonrise repl\n"),

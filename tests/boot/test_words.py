@@ -2,6 +2,7 @@
 """The words of the command line that act on services and on the container."""
 import json
 import os
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -286,9 +287,10 @@ def test_enter_as_the_user_and_with_the_capabilities(boot):
 @pytest.mark.parametrize("argv, message", [
     (["start"], "start: usage: moonrise start NAME..."),
     (["wait", "a", "b", "c"], "wait: usage: moonrise wait NAME [STATE] [--timeout D]"),
-    (["wait", "a", "--timeout"], "unknown option '--timeout' of wait"),
-    (["wait", "a", "--time=1"], "unknown option '--time=1' of wait"),
-    (["stop", "-f", "a"], "unknown option '-f' of stop"),
+    (["wait", "a", "--timeout"],
+     "a value is missing behind '--timeout' of wait; usage: moonrise wait NAME [STATE] [--timeout D]"),
+    (["wait", "a", "--time=1"], "unknown option '--time=1' of wait; usage: moonrise wait NAME [STATE] [--timeout D]"),
+    (["stop", "-f", "a"], "unknown option '-f' of stop; usage: moonrise stop NAME..."),
     (["strat", "a"], "unknown command 'strat'; did you mean 'start'?"),
 ])
 def test_wrong_arguments(argv, message):
@@ -299,9 +301,21 @@ def test_wrong_arguments(argv, message):
 # ---- completion
 
 
+def complete(container, words):
+    script = """
+        source "$0/doc/moonrise.bash"; PATH=$1:$PATH; shift
+        COMP_WORDS=(moonrise "$@"); COMP_CWORD=$#
+        _moonrise; printf '%s\\n' "${COMPREPLY[@]}" | LC_ALL=C sort | paste -sd ' '
+    """
+    done = container.exec("bash", "-c", script, ROOT, os.path.dirname(BINARY), *words)
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("words, candidates", [
     (["sta"], "start status"),
-    (["--"], "-- --help --lua --memory --version"),
+    (["--"], "-- --expect --group --help --lua --memory --parent-death --quiet --rewrite --single-child --subreaper "
+             "--verbose --version --warn"),
     (["restart", ""], "bad db web"),
     (["stop", "web", "d"], "db"),
     (["logs", "b"], "bad"),
@@ -318,10 +332,15 @@ def test_wrong_arguments(argv, message):
     (["volume", "split", ROOT + "/doc/moonrise.b"], ROOT + "/doc/moonrise.bash"),
 ])
 def test_completion(three, words, candidates):
-    script = """
-        source "$0/doc/moonrise.bash"; PATH=$1:$PATH; shift
-        COMP_WORDS=(moonrise "$@"); COMP_CWORD=$#
-        _moonrise; printf '%s\\n' "${COMPREPLY[@]}" | LC_ALL=C sort | paste -sd ' '
-    """
-    done = three.exec("bash", "-c", script, ROOT, os.path.dirname(BINARY), *words)
-    assert (done.stdout.strip(), done.stderr) == (candidates, "")
+    assert complete(three, words) == candidates
+
+
+def test_every_option_is_completed(three):
+    words = re.findall(r"^  ([a-z]+) (.*)$", run("help").stdout.split("Words:\n")[1].split("\n\n")[0], re.M)
+    assert len(words) > 15
+    for word, usage in words:
+        options = set(re.findall(r"(?<![\w-])--?\w[\w-]*", usage))
+        found = set()
+        for given in [], ["x"], ["x", "y"]:
+            found |= set(complete(three, [word, *given, "-"]).split())
+        assert options <= found, word
