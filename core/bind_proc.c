@@ -33,6 +33,7 @@
 #include "origin.h"
 #include "signal.h"
 #include "spawn.h"
+#include "tty.h"
 #include "util.h"
 
 #include <errno.h>
@@ -309,6 +310,8 @@ static int l_spawn(lua_State *L)
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
 	bind_fill_plan(L, &plan);
+	if (plan.foreground)
+		(void)tty_release(); /* of two sessions one can have it */
 	lua_getfield(L, 1, "sweep");
 	bool sweep = lua_toboolean(L, -1) && plan.new_session;
 	struct handle *handle = new_handle(L);

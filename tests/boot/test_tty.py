@@ -52,6 +52,23 @@ def test_a_shell_has_job_control(boot):
     assert "no job control" not in c.out
 
 
+def test_a_script_gives_it_to_one_after_the_other(boot):
+    look = "/usr/bin/python3 -c 'import os; print(\"foreground\", os.tcgetpgrp(0) == os.getpgrp())'"
+    c = boot(f"""
+        local init = require "moonrise"
+        for _, name in ipairs {{ "one", "two" }} do
+          init.run {{ sh = [[{look}; read line; echo it has $line]], name = name, tty = true,
+            stdout = "inherit", stderr = "inherit" }}
+        end
+        init.exit(3)
+    """, tty=True)
+    for count, name in enumerate(["one", "two"], 1):
+        eventually(lambda: c.out.count("foreground True"), lambda seen, count=count: seen == count)
+        type_in(c, name + "\n")
+        c.says(f"it has {name}")
+    assert c.wait() == 3
+
+
 def test_ctrl_c_reaches_the_command_once(boot):
     c = on_terminal(boot, REPORTER)
     c.says("child ready")
