@@ -3,6 +3,7 @@
  * the queue of events that Lua pulls with sys.loop.next. */
 #include "bind.h"
 
+#include "net.h"
 #include "util.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ void bind_drop_event(void)
 	if (!first)
 		last = &first;
 	for (int i = 0; i < q->event.fd_count; i++)
-		cleanup_close(&q->event.fds[i]);
+		net_close_foreign(q->event.fds[i]);
 	free(q);
 }
 
@@ -218,14 +219,13 @@ static int l_write(lua_State *L)
 	return 1;
 }
 
-/* Also __close and __gc: closing twice is fine. */
+/* Also __close and __gc: closing twice is fine. A service may have sent it. */
 static int l_close(lua_State *L)
 {
 	struct bind_fd *fd = luaL_checkudata(L, 1, FD_TYPE);
 
 	bind_unwatch_fd(fd);
-	if (fd->source.fd >= 0)
-		(void)close(fd->source.fd);
+	net_close_foreign(fd->source.fd);
 	fd->source.fd = -1;
 	return 0;
 }

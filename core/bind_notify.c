@@ -8,6 +8,7 @@
  * Each message is an event: "notify", text, pid, id, { fd, ... }. The id is that of the
  * child that the sender comes from, 0 if of none, looked up when the message was read. */
 #include "bind.h"
+#include "net.h"
 #include "notify.h"
 
 #include <limits.h>
@@ -28,7 +29,7 @@ static void arrived(const struct notify_message *message)
 						  .fd_count = message->fd_count }) == 0)
 		return;
 	for (int i = 0; i < message->fd_count; i++)
-		(void)close(message->fds[i]);
+		net_close_foreign(message->fds[i]);
 }
 
 /* All owners exist before the first descriptor changes hands: the event stays in

@@ -8,6 +8,7 @@
 
 #include "listen.h"
 #include "loop.h"
+#include "net.h"
 #include "util.h"
 
 #include <errno.h>
@@ -422,6 +423,7 @@ int control_listen(const char *path, void (*arrived)(int client, const struct co
 	auto_close int fd = listen_unix(path, SOCK_STREAM | SOCK_NONBLOCK, SOMAXCONN, &rights);
 	if (fd < 0)
 		return fd;
+	net_refuse_fds(fd);
 	listener = (struct loop_source){ fd, listener_ready };
 	if ((r = loop_add(&listener, EPOLLIN)) < 0) {
 		listener.fd = -1;

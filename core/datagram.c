@@ -2,6 +2,7 @@
 #include "datagram.h"
 
 #include "listen.h"
+#include "net.h"
 #include "util.h"
 
 #include <errno.h>
@@ -69,5 +70,5 @@ int datagram_receive(int fd, char *text, size_t size, struct datagram *ret_datag
 void datagram_close_fds(struct datagram *datagram)
 {
 	while (datagram->fd_count > 0)
-		(void)close(datagram->fds[--datagram->fd_count]);
+		net_close_foreign(datagram->fds[--datagram->fd_count]);
 }

@@ -13,6 +13,7 @@
 #include "listen.h"
 #include "log.h"
 #include "loop.h"
+#include "net.h"
 #include "origin.h"
 #include "stream.h"
 #include "syslog.h"
@@ -154,7 +155,7 @@ static void free_held(struct held *held)
 	if (!held)
 		return;
 	origin_unref(held->origin);
-	cleanup_close(&held->fd);
+	net_close_foreign(held->fd);
 	free(held);
 }
 
@@ -256,9 +257,10 @@ static bool receive(struct intake *in)
 		let_go(in);
 		return r == -EINTR;
 	}
-	auto_close int fd = file_of(&datagram);
+	int fd = file_of(&datagram);
 	know_sender(in, origin_of(datagram.pid), datagram.pid);
 	take_in_hand(in, data, datagram.length, fd);
+	net_close_foreign(fd);
 	return true;
 }
 

@@ -15,6 +15,10 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 const char *net_hosts_path = "/etc/hosts";
 
 /* ---- names */
@@ -106,6 +110,8 @@ static int start_connect(const struct sockaddr *address, socklen_t length)
 
 	if (fd < 0)
 		return -errno;
+	if (address->sa_family == AF_UNIX)
+		net_refuse_fds(fd);
 	if (connect(fd, address, length) < 0 && errno != EINPROGRESS)
 		return -errno;
 	return keep_fd(&fd);
@@ -157,6 +163,25 @@ int net_connected(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		return -errno;
 	return error ? -error : 1;
+}
+
+/* ---- what others send */
+
+void net_close_foreign(int fd)
+{
+	static const struct linger off = { 0 };
+
+	if (fd < 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	(void)close(fd);
+}
+
+void net_refuse_fds(int fd)
+{
+	int off = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
 /* ---- sd_notify */

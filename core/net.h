@@ -41,6 +41,15 @@ int net_connect_tcp(const char *address, uint16_t port);
 int net_connect_unix(const char *path); /* "/path" or "@abstract" */
 int net_connected(int fd);
 
+/* Close a descriptor that came from somebody else; -1 is fine. The last close of a
+ * socket with SO_LINGER, also of one that is non-blocking, waits for its peer: whoever
+ * sends us such a one would stop PID 1 for as long as they like. */
+void net_close_foreign(int fd);
+
+/* Nobody can send descriptors to this unix socket, or to those that it accepts: what
+ * is not asked for is closed by the kernel, and can make us wait as above. Linux 6.16. */
+void net_refuse_fds(int fd);
+
 /* sd_notify(3) to $NOTIFY_SOCKET as it was at start ("/path" or "@abstract"):
  * 1 sent, 0 there is none, or -errno. */
 int net_notify(const char *socket_name, const char *text);

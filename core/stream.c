@@ -5,6 +5,7 @@
 #include "listen.h"
 #include "log.h"
 #include "loop.h"
+#include "net.h"
 #include "origin.h"
 #include "relay.h"
 #include "util.h"
@@ -224,6 +225,7 @@ int stream_listen(const char *path)
 
 	if (fd < 0)
 		return fd;
+	net_refuse_fds(fd);
 	listener = (struct loop_source){ fd, on_connection };
 	int r = loop_add(&listener, EPOLLIN);
 	if (r < 0) {

@@ -2,7 +2,10 @@
 """The sockets of the journal, with logger, systemd-cat and python3-systemd as the
 clients, and with what no client should send."""
 import json
+import os
 import re
+import signal
+import socket
 import textwrap
 
 import pytest
@@ -16,7 +19,7 @@ MEMORY = 16 << 20  # more than PID 1 may take, whatever comes
 # What every client here begins with.
 BY_HAND = """
 import array, ctypes, fcntl, os, random, socket, struct, time
-from systemd import journal
+from systemd import daemon, journal
 
 def datagram_socket():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -227,6 +230,59 @@ def test_files_that_are_not_taken(boot):
     refusal = re.compile(r"^moonrise: one \(process \d+\) sends the journal a file that is not taken: (.*)$", re.MULTILINE)
     eventually(lambda: refusal.findall(c.err),
                ["it is not sealed"] * 2 + ["File too large"] * 2 + ["it is not sealed"] * 5)
+    is_well(c)
+
+
+def refuses_descriptors():
+    """Linux 6.16."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, 83, 0)  # SO_PASSRIGHTS
+        except OSError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("way", ["journal", "notify", pytest.param("stream", marks=pytest.mark.skipif(
+    not refuses_descriptors(), reason="needs SO_PASSRIGHTS"))])
+def test_a_socket_that_lingers(boot, way):
+    """Whoever closes it last would wait until its peer has read what is in it."""
+    c = serving(boot, PRELUDE + """
+        local probe = require "moonrise.probe"
+        init.start { "/usr/bin/python3", "client.py", name = "one", ready = probe.notify() }
+    """, files=client(f"""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        daemon.notify("READY=1")
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+        if os.fork() == 0:
+            full = socket.create_connection(listener.getsockname())
+            full.setblocking(False)
+            try:
+                while True:
+                    full.send(bytes(65536))
+            except BlockingIOError:
+                full.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1000))
+            to = stream() if "{way}" == "stream" else datagram_socket()
+            if "{way}" == "notify":
+                to.connect(os.environ["NOTIFY_SOCKET"])
+            try:
+                socket.send_fds(to, [b"text"], [full.fileno()])
+            except PermissionError:
+                pass
+            os._exit(0)
+        os.wait()
+        open("sent", "w").close()
+        time.sleep(1000)
+    """))
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    c.signal(signal.SIGSTOP)  # so that it is the last who has the socket
+    c.write("go", "")
+    eventually(lambda: os.path.exists(c.path("sent")))
+    c.signal(signal.SIGCONT)
     is_well(c)
 
 
