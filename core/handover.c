@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/time.h>
 
 /* One of the plan's descriptors; -1: there is none. */
 struct place {
@@ -71,12 +72,17 @@ static void forget(const struct spawn_plan *plan, struct place *places)
 	}
 }
 
+/* The timer of guard.c would go on through the exec, and its signal kills a program
+ * that does not expect it. */
 static int execute(const struct spawn_plan *plan)
 {
+	static const struct itimerval never;
 	uint64_t mask = signal_block(0);
+	struct itimerval ticks;
 	struct rlimit ours, given;
 	int error;
 
+	(void)setitimer(ITIMER_PROF, &never, &ticks);
 	for (int i = 0; i < SPAWN_MAX_OWN_PIDS && plan->own_pids[i]; i++)
 		(void)snprintf(plan->own_pids[i], SPAWN_PID_SIZE, "%d", getpid());
 	signal_set_mask(signal_inherited_mask());
@@ -87,6 +93,7 @@ static int execute(const struct spawn_plan *plan)
 	if (room_given(&given))
 		(void)setrlimit(RLIMIT_NOFILE, &ours);
 	signal_set_mask(mask);
+	(void)setitimer(ITIMER_PROF, &ticks, NULL);
 	return -error;
 }
 

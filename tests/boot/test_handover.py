@@ -26,6 +26,15 @@ def test_a_shell_takes_over_as_if_nothing_had_been(boot):
     assert not any(line.startswith("LISTEN_") for line in said)
 
 
+def test_our_timer_does_not_go_along(boot):
+    c = boot('''
+        local init = require "moonrise"
+        init.handover { "/usr/bin/python3", "-c", "import signal; print('timer', signal.getitimer(signal.ITIMER_PROF))" }
+    ''')
+    assert c.wait() == 0, c.err
+    assert "timer (0.0, 0.0)" in c.out
+
+
 def test_moonrise_takes_over_from_moonrise(boot):
     c = boot(f'''
         local init = require "moonrise"

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -93,16 +94,20 @@ static void test_without_a_program_all_is_as_it_was(void **state)
 {
 	char path[] = "/no/such/program";
 	char *argv[] = { path, NULL }, *envp[] = { NULL };
+	struct itimerval ticks = { .it_value.tv_sec = 1000, .it_interval.tv_sec = 1000 };
 	struct spawn_plan plan;
 	int before = count_open();
 
 	(void)state;
+	assert_int_equal(setitimer(ITIMER_PROF, &ticks, NULL), 0);
 	plan_for(&plan, argv, envp);
 	assert_int_equal(handover_exec(&plan), -ENOENT);
 	assert_int_equal(count_open(), before);
 	assert_int_equal(device_of(OURS), device_of(ours));
 	assert_true(fcntl(OURS, F_GETFD) & FD_CLOEXEC);
 	assert_true(fcntl(FREE, F_GETFD) < 0);
+	assert_int_equal(getitimer(ITIMER_PROF, &ticks), 0);
+	assert_true(ticks.it_value.tv_sec > 0);
 	plan.fds[1].from = FREE; /* there is nothing to copy */
 	assert_int_equal(handover_exec(&plan), -EBADF);
 	assert_int_equal(count_open(), before);
