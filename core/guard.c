@@ -85,10 +85,14 @@ static void tick(int signal, siginfo_t *info, void *context)
 	overrun();
 }
 
-static void fatal_signal(int number)
+/* What a process of the container sends us is none: without this it would end PID 1. */
+static void fatal_signal(int number, siginfo_t *info, void *context)
 {
 	const char *name = "fatal signal";
 
+	(void)context;
+	if (info->si_code <= 0 && info->si_pid > 0 && info->si_pid != getpid())
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
 		if (fatal[i].number == number)
 			name = fatal[i].name;
@@ -99,7 +103,8 @@ static int catch_fatal_signals(sigset_t *unblock)
 {
 	static char stack_memory[32768];
 	stack_t stack = { .ss_sp = stack_memory, .ss_size = sizeof(stack_memory) };
-	struct sigaction action = { .sa_handler = fatal_signal, .sa_flags = SA_ONSTACK };
+	struct sigaction action = { .sa_sigaction = fatal_signal,
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 
 	sigfillset(&action.sa_mask);
 	if (sigaltstack(&stack, NULL) < 0)

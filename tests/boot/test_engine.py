@@ -133,6 +133,18 @@ def test_a_fatal_signal_while_the_loop_waits(boot):
     assert "daemon: bye" in c.out
 
 
+def test_a_fatal_signal_from_inside_is_none(boot):
+    c = boot(DAEMON + '''
+        for _, name in ipairs { "SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS" } do
+          init.run { sh = ("kill -%s 1"):format(name) }
+        end
+        init.log("notice", "all were sent")
+    ''')
+    c.says("all were sent")
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert c.stop() == 0
+
+
 def test_a_daemon_that_does_not_listen_is_killed_when_the_state_is_lost(boot):
     c = boot('''
         local init = require "moonrise"
