@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -381,6 +382,15 @@ static int run_as_other(compat_parser *parse, int argc, char **argv)
 	return r ? r - 1 : command_run(&options);
 }
 
+/* What is opened next would take the place of one that is missing, and get our messages,
+ * and be passed on to services. */
+static void open_missing_fds(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", O_RDWR);
+}
+
 static int boot(int argc, char **argv)
 {
 	int first = option_scan(&boot_table, argc, argv, &script_options);
@@ -400,5 +410,6 @@ int main(int argc, char **argv)
 		return run_as_other(other, argc, argv);
 	if (argc > 1 && (strcmp(argv[1], "--") == 0 || option_is_known(&command_table, argv[1])))
 		return run_command(argc, argv);
+	open_missing_fds();
 	return boot(argc, argv);
 }

@@ -7,6 +7,7 @@ no pids, in test_descend.py; forged and garbled messages in test_notify.py; a st
 reads in test_log.py; D-Bus in test_bus.py; a script that spins or eats memory in test_engine.py.
 """
 import json
+import os
 import socket
 import time
 from signal import SIGUSR1
@@ -44,6 +45,17 @@ def is_at_rest(c):
 def stays_small(c, more=0):
     if "asan" not in BINARY:
         assert memory(c) < MOST_MEMORY + more
+
+
+# ---- whoever starts us does not behave
+
+
+def test_no_stdin_stdout_and_stderr(boot):
+    """What is opened first must not be taken for them."""
+    c = boot(PRELUDE + 'init.start { "sleep", "infinity" }', inside="exec <&- >&- 2>&-")
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert [os.readlink(f"/proc/{c.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+    assert c.stop() == 0
 
 
 # ---- services that do not behave
