@@ -63,13 +63,9 @@ int listen_inet(const char *address, uint16_t port, int type, int backlog, bool 
 
 /* ---- the file system */
 
-static int set_rights(const char *path, const struct listen_rights *rights)
+static bool has_owner(const struct listen_rights *rights)
 {
-	bool has_owner = rights->uid != (uid_t)-1 || rights->gid != (gid_t)-1;
-
-	if (has_owner && lchown(path, rights->uid, rights->gid) < 0)
-		return -errno;
-	return chmod(path, rights->mode) < 0 ? -errno : 0;
+	return rights->uid != (uid_t)-1 || rights->gid != (gid_t)-1;
 }
 
 static bool somebody_listens(const union net_address *address, int length, int type)
@@ -94,9 +90,15 @@ static int remove_stale(const union net_address *address, int length, int type)
 	return unlink(path) < 0 ? -errno : 1;
 }
 
-static int bind_to(int fd, const union net_address *address, int length)
+/* The mode comes from the umask: a chmod afterwards would follow a link that the folder's
+ * owner has put in the socket's place. */
+static int bind_to(int fd, const union net_address *address, int length, mode_t mode)
 {
-	return bind(fd, &address->any, (socklen_t)length) < 0 ? -errno : 0;
+	mode_t before = umask(~mode & 0777);
+	int r = bind(fd, &address->any, (socklen_t)length) < 0 ? -errno : 0;
+
+	(void)umask(before);
+	return r;
 }
 
 int listen_remove_stale(const char *path, int type)
@@ -121,15 +123,15 @@ int listen_unix(const char *path, int type, int backlog, const struct listen_rig
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	r = bind_to(fd, &address, length);
+	r = bind_to(fd, &address, length, rights->mode);
 	if (r == -EADDRINUSE && is_file)
 		r = remove_stale(&address, length, type);
 	if (r > 0)
-		r = bind_to(fd, &address, length);
-	if (r == 0)
-		r = is_file ? set_rights(path, rights) : 0;
-	else
-		is_file = false; /* not ours to remove */
+		r = bind_to(fd, &address, length, rights->mode);
+	if (r < 0)
+		return r;
+	if (is_file && has_owner(rights) && lchown(path, rights->uid, rights->gid) < 0)
+		r = -errno;
 	if (r == 0)
 		r = start_listening(fd, type, backlog);
 	if (r < 0 && is_file)
@@ -142,7 +144,6 @@ int listen_fifo(const char *path, const struct listen_rights *rights)
 {
 	auto_close int fd = -1;
 	struct stat st;
-	int r;
 
 	if (mkfifo(path, 0600) < 0 && errno != EEXIST)
 		return -errno;
@@ -153,8 +154,9 @@ int listen_fifo(const char *path, const struct listen_rights *rights)
 		return -EEXIST;
 	if (fcntl(fd, F_SETFL, O_RDWR) < 0)
 		return -errno;
-	r = set_rights(path, rights);
-	return r < 0 ? r : keep_fd(&fd);
+	if (has_owner(rights) && fchown(fd, rights->uid, rights->gid) < 0)
+		return -errno;
+	return fchmod(fd, rights->mode) < 0 ? -errno : keep_fd(&fd);
 }
 
 /* ---- */
