@@ -157,7 +157,7 @@ int net_connected(int fd)
 	socklen_t length = sizeof(error);
 
 	if (poll(&poll_fd, 1, 0) < 0)
-		return -errno;
+		return errno == EINTR ? 0 : -errno; /* guard.c's timer */
 	if (poll_fd.revents == 0)
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
