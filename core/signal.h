@@ -44,9 +44,7 @@ void signal_redirect(void (*arrived)(const struct signal_arrival *arrival));
 
 /* Also SIGSEGV and its like are blocked and arrive here when somebody sends them
  * (the kernel forces them on a program that earns them). Who wants to catch some
- * of them sets a handler, then takes them out. The timer that pre-empts Lua has
- * SIGVTALRM, which means nothing to an init. */
-#define SIGNAL_CPU_TIMER SIGVTALRM
+ * of them sets a handler, then takes them out. */
 void signal_unblock(uint64_t set);
 
 /* Block more; the mask that was. */
