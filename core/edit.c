@@ -555,7 +555,6 @@ enum edit_result edit_line(const char *prompt, edit_completer *complete, char **
 
 	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* for glibc's wcwidth; musl's needs nothing */
 	*ret_line = NULL;
-	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth(3) */
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || (term && strcmp(term, "dumb") == 0))
 		return read_plain(prompt, ret_line);
 	result = edit(&line);
