@@ -9,6 +9,7 @@
 #include "top.h"
 #include "util.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
@@ -25,10 +26,13 @@ static volatile sig_atomic_t interrupts;
 
 static void on_interrupt(int signal)
 {
+	int error = errno;
+
 	(void)signal;
 	if (++interrupts >= INTERRUPTS_MAX)
 		_exit(INTERRUPTED);
 	client_interrupt();
+	errno = error;
 }
 
 /* Blocked while a request is sent, so that it does not fall into the middle. */
