@@ -22,6 +22,9 @@ O   = build/$(LIBC)$(if $(findstring clang,$(CC)),-clang)$(if $(SAN),-asan)
 BIN = $(if $(filter build/musl,$O),build,$O)/moonrise
 BUS = $(BIN)-bus
 
+# All rules are in here: make's own would only be tried in vain.
+MAKEFLAGS += --no-builtin-rules
+
 # ---- flags
 
 WARN     = -std=gnu17 -Wall -Wextra -Werror
@@ -105,7 +108,7 @@ $O/embedded.o: $O/embedded.c $O/flags
 # The list of modules is a file, so that a module that is gone is noticed, too. So are
 # the flags: another flag makes everything again.
 $O/modules: NOW = $(MODULES)
-$O/flags: NOW = $(CC) $(CPPFLAGS) $(CFLAGS) $(LUA_CFLAGS)
+$O/flags: NOW = $(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LUA_CFLAGS)
 $O/modules $O/flags: $O/ready always
 	$(file > $@.new,$(NOW))
 	cmp -s $@.new $@ || cp $@.new $@
@@ -238,6 +241,9 @@ clean-images:
 
 distclean:
 	rm -rf build
+
+# A source that a .d file names and that has moved is no reason to stop.
+%.c: ;
 
 -include $(wildcard $O/*.d $O/bus/*.d $O/unit/*.d)
 .PHONY: all always check check-all check-one unit sweep strike doc install dist demo bench deps packages \
