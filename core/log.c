@@ -7,22 +7,15 @@
 #include "record.h"
 #include "util.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
 #define TEXT_MAX 8192 /* of one message; a longer one is cut */
 #define UNSET (-2)
 
-static const char *program = "moonrise";
 static int level_limit = UNSET;
 static enum record_format format;
 static unsigned lost; /* messages dropped since the last one that went out */
-
-void log_program(const char *name)
-{
-	program = name;
-}
 
 void log_set_level(enum level level)
 {
@@ -49,7 +42,7 @@ bool log_is_said(enum level level)
 static bool put(struct output *out, enum level level, const char *text, size_t length)
 {
 	struct record record = {
-		.name = program, .level = level_name(level), .text = text, .length = length
+		.name = "moonrise", .level = level_name(level), .text = text, .length = length
 	};
 	char *dst = output_reserve(out, record_room(format, &record));
 	if (dst)

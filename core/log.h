@@ -9,9 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The name in front of each message, if it is not "moonrise". */
-void log_program(const char *name);
-
 /* What is less urgent than $MOONRISE_LOG_LEVEL (default: info) is not said. */
 void log_set_level(enum level level);
 bool log_is_said(enum level level);

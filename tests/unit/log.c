@@ -57,12 +57,11 @@ static void text(void)
 	log_debug("not said");
 	log_set_level(LEVEL_DEBUG);
 	log_debug("said");
-	log_program("tini");
 	log_line(LEVEL_INFO, "two\nlines\n", 10);
 	log_line(LEVEL_INFO, "\x1b]0;title\x07\0end\tgr\xc3\xbcn", 20);
 	assert(strcmp(read_all(),
-		      "moonrise: cannot start: 7\nmoonrise: said\ntini: two\ntini: lines\n"
-		      "tini: ?]0;title??end\tgr\xc3\xbcn\n") == 0);
+		      "moonrise: cannot start: 7\nmoonrise: said\nmoonrise: two\nmoonrise: lines\n"
+		      "moonrise: ?]0;title??end\tgr\xc3\xbcn\n") == 0);
 }
 
 static void level_from_environment(void)
