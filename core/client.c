@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include "control.h"
+#include "file.h"
 #include "util.h"
 
 #include <errno.h>
@@ -141,20 +142,6 @@ static int receive_all(char *buf, size_t size)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 static int receive_header(const char *kinds, char *ret_kind, size_t *ret_length)
 {
 	char header[CONTROL_HEADER];
@@ -172,7 +159,7 @@ static int copy_payload(int fd, size_t length)
 		if (n < 0)
 			return (int)n;
 		length -= (size_t)n;
-		int r = write_all(fd, buf, (size_t)n);
+		int r = file_write_all(fd, buf, (size_t)n);
 		if (r < 0)
 			return r;
 	}

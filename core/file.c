@@ -110,11 +110,6 @@ int file_copy_range(int from, int to, off_t size)
 	return 0;
 }
 
-int file_copy_content(int from, int to)
-{
-	return file_copy_range(from, to, INT64_MAX);
-}
-
 /* ---- reading */
 
 static int check_regular(int fd)
@@ -220,7 +215,7 @@ static int fill(int fd, const struct content *content)
 		return file_write_all(fd, content->data, content->size);
 	if (lseek(content->fd, 0, SEEK_SET) < 0)
 		return -errno;
-	return file_copy_content(content->fd, fd);
+	return file_copy_range(content->fd, fd, INT64_MAX);
 }
 
 static bool wants_owner(const struct file_attr *attr)

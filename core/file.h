@@ -10,7 +10,6 @@
 
 #include "walk.h"
 
-#include <dirent.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -99,9 +98,8 @@ int file_sync_names(int folder);
 /* A fifo or a device must neither block us nor become our terminal. */
 #define FILE_OPEN_SAFELY (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
-/* What is left of `from` from where it stands; no more than `size`, which is then
- * the end where it is missing. */
-int file_copy_content(int from, int to);
+/* What is left of `from` from where it stands, but no more than `size`; an earlier end
+ * of the file is no error. */
 int file_copy_range(int from, int to, off_t size);
 
 int file_write_all(int fd, const void *data, size_t size);
