@@ -148,6 +148,14 @@ struct bind_fd *bind_new_fd(lua_State *L)
 	return fd;
 }
 
+int bind_give_fd(lua_State *L, struct bind_fd *fd, int result, const char *what)
+{
+	if (result < 0)
+		return bind_fail(L, result, what);
+	fd->source.fd = result;
+	return 1;
+}
+
 struct bind_fd *bind_check_fd(lua_State *L, int index)
 {
 	struct bind_fd *fd = luaL_checkudata(L, index, FD_TYPE);

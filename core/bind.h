@@ -26,8 +26,9 @@ void bind_new_type(lua_State *L, const char *name, const luaL_Reg *methods);
 int bind_fail(lua_State *L, int error, const char *what);
 
 /* A descriptor owned by Lua: made empty (-1) first, then filled, so that no
- * allocation error can leak it. `source` is what sys.loop.watch gives to the
- * loop; it stays there, switched off, between two watches. */
+ * allocation error can leak it; bind_give_fd fills the one on top of the stack with
+ * what a core function has opened, or says why there is none. `source` is what sys.loop.watch gives
+ * to the loop; it stays there, switched off, between two watches. */
 struct bind_fd {
 	struct loop_source source;
 	unsigned token;       /* 0: not watched */
@@ -36,6 +37,7 @@ struct bind_fd {
 	bool nonblocking;
 };
 struct bind_fd *bind_new_fd(lua_State *L);
+int bind_give_fd(lua_State *L, struct bind_fd *fd, int result, const char *what);
 struct bind_fd *bind_check_fd(lua_State *L, int index); /* raises when closed */
 struct bind_fd *bind_test_fd(lua_State *L, int index);  /* NULL: none, or closed */
 int bind_take_fd(lua_State *L, int index);              /* gives the number away */

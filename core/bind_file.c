@@ -4,6 +4,7 @@
 #include "bind.h"
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -97,12 +98,8 @@ static int open_with(lua_State *L, int (*open_it)(const char *path))
 {
 	const char *path = check_path(L, 1);
 	struct bind_fd *file = bind_new_fd(L);
-	int r = open_it(path);
 
-	if (r < 0)
-		return bind_fail(L, r, path);
-	file->source.fd = r;
-	return 1;
+	return bind_give_fd(L, file, open_it(path), path);
 }
 
 static int l_open_read(lua_State *L)
@@ -132,12 +129,8 @@ static int l_lock(lua_State *L)
 static int l_watcher(lua_State *L)
 {
 	struct bind_fd *watcher = bind_new_fd(L);
-	int r = file_watcher();
 
-	if (r < 0)
-		return bind_fail(L, r, "inotify");
-	watcher->source.fd = r;
-	return 1;
+	return bind_give_fd(L, watcher, file_watcher(), "inotify");
 }
 
 /* watch(watcher, folder) -> number in its events */

@@ -9,9 +9,6 @@
 #include "bind.h"
 #include "listen.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 static int check_type(lua_State *L, int index)
 {
 	static const char *const words[] = { "stream", "datagram", "seqpacket", NULL };
@@ -27,15 +24,6 @@ static struct listen_rights check_rights(lua_State *L, int index)
 				       .gid = (gid_t)luaL_checkinteger(L, index + 2) };
 }
 
-/* The descriptor's userdata is on top of the stack already: own, then open. */
-static int give(lua_State *L, struct bind_fd *fd, int result, const char *what)
-{
-	if (result < 0)
-		return bind_fail(L, result, what);
-	fd->source.fd = result;
-	return 1;
-}
-
 static int l_inet(lua_State *L)
 {
 	const char *address = luaL_optstring(L, 1, NULL);
@@ -44,8 +32,9 @@ static int l_inet(lua_State *L)
 
 	luaL_argcheck(L, port > 0 && port < 65536, 2, "no port number");
 	struct bind_fd *fd = bind_new_fd(L);
-	return give(L, fd, listen_inet(address, (uint16_t)port, type, backlog, lua_toboolean(L, 5)),
-		    NULL);
+	return bind_give_fd(
+		L, fd, listen_inet(address, (uint16_t)port, type, backlog, lua_toboolean(L, 5)),
+		NULL);
 }
 
 static int l_unix(lua_State *L)
@@ -55,7 +44,7 @@ static int l_unix(lua_State *L)
 	struct listen_rights rights = check_rights(L, 4);
 	struct bind_fd *fd = bind_new_fd(L);
 
-	return give(L, fd, listen_unix(path, type, backlog, &rights), NULL);
+	return bind_give_fd(L, fd, listen_unix(path, type, backlog, &rights), NULL);
 }
 
 static int l_fifo(lua_State *L)
@@ -64,7 +53,7 @@ static int l_fifo(lua_State *L)
 	struct listen_rights rights = check_rights(L, 2);
 	struct bind_fd *fd = bind_new_fd(L);
 
-	return give(L, fd, listen_fifo(path, &rights), NULL);
+	return bind_give_fd(L, fd, listen_fifo(path, &rights), NULL);
 }
 
 static int l_accept(lua_State *L)
@@ -91,7 +80,7 @@ static int l_adopt(lua_State *L)
 	struct bind_fd *fd = bind_new_fd(L);
 	int r = listen_adopt(number);
 
-	return give(L, fd, r < 0 ? r : number, "adopt");
+	return bind_give_fd(L, fd, r < 0 ? r : number, "adopt");
 }
 
 static const luaL_Reg functions[] = {

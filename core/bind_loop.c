@@ -218,12 +218,8 @@ static int l_unwatch(lua_State *L)
 static int l_clock_changes(lua_State *L)
 {
 	struct bind_fd *fd = bind_new_fd(L);
-	int r = loop_clock_changes();
 
-	if (r < 0)
-		return bind_fail(L, r, "timerfd");
-	fd->source.fd = r;
-	return 1;
+	return bind_give_fd(L, fd, loop_clock_changes(), "timerfd");
 }
 
 static const luaL_Reg functions[] = {

@@ -22,15 +22,6 @@
 
 #define MAX_ADDRESSES 64
 
-/* The descriptor's userdata is on top of the stack already: own, then open. */
-static int give(lua_State *L, struct bind_fd *fd, int result, const char *what)
-{
-	if (result < 0)
-		return bind_fail(L, result, what);
-	fd->source.fd = result;
-	return 1;
-}
-
 static int l_pipe(lua_State *L)
 {
 	struct bind_fd *reader = bind_new_fd(L), *writer = bind_new_fd(L);
@@ -63,7 +54,7 @@ static int l_null(lua_State *L)
 	struct bind_fd *fd = bind_new_fd(L);
 	int result = open("/dev/null", mode | O_CLOEXEC);
 
-	return give(L, fd, result < 0 ? -errno : result, "/dev/null");
+	return bind_give_fd(L, fd, result < 0 ? -errno : result, "/dev/null");
 }
 
 static int l_connect_tcp(lua_State *L)
@@ -73,7 +64,7 @@ static int l_connect_tcp(lua_State *L)
 	luaL_argcheck(L, port > 0 && port < 65536, 2, "no port number");
 	struct bind_fd *fd = bind_new_fd(L);
 
-	return give(L, fd, net_connect_tcp(address, (uint16_t)port), address);
+	return bind_give_fd(L, fd, net_connect_tcp(address, (uint16_t)port), address);
 }
 
 static int l_connect_unix(lua_State *L)
@@ -81,7 +72,7 @@ static int l_connect_unix(lua_State *L)
 	const char *path = luaL_checkstring(L, 1);
 	struct bind_fd *fd = bind_new_fd(L);
 
-	return give(L, fd, net_connect_unix(path), path);
+	return bind_give_fd(L, fd, net_connect_unix(path), path);
 }
 
 int bind_fd_connected(lua_State *L)
