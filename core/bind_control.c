@@ -4,7 +4,6 @@
 #include "bind.h"
 #include "control.h"
 
-#include <errno.h>
 #include <sys/types.h>
 #include <unistd.h>
 

@@ -5,7 +5,6 @@
 #ifndef MOONRISE_CONTROL_H
 #define MOONRISE_CONTROL_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -6,7 +6,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 struct describing {

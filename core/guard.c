@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <string.h>
+#include <stdint.h>
 #include <sys/time.h>
 #include <time.h>
 

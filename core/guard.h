@@ -12,7 +12,6 @@
 #define MOONRISE_GUARD_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /* 0, or -errno when the timer or the handlers can't be had. */
 int guard_init(void (*overrun)(void));

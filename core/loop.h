@@ -4,7 +4,6 @@
 #ifndef MOONRISE_LOOP_H
 #define MOONRISE_LOOP_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Embed it in what it stands for; `ready` gets back to that with container_of. */

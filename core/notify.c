@@ -9,7 +9,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 /* A service that floods takes its turn like the rest; the others' messages wait in

@@ -4,7 +4,6 @@
 #include "record.h"
 #include "util.h"
 
-#include <limits.h>
 #include <string.h>
 
 void say_text(const char *text)

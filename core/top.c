@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sysexits.h>
 #include <termios.h>

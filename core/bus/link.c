@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/un.h>
 
 #define FIRST_DELAY 5000 /* microseconds; the socket is bound before it is listened on */
 #define LAST_DELAY 1000000
