@@ -347,7 +347,17 @@ int file_open_append(const char *path)
 	auto_place struct place place = NO_PLACE;
 	int r = walk_to(path, WALK_FOLLOW, &place);
 
-	return r < 0 ? r : open_regular(&place, O_WRONLY | O_APPEND | O_CREAT, 0666);
+	return r < 0 ? r : file_open_append_at(place.folder, place.name);
+}
+
+int file_open_append_at(int folder, const char *name)
+{
+	return open_at(folder, name, O_WRONLY | O_APPEND | O_CREAT, 0666);
+}
+
+int file_open_new_at(int folder, const char *name)
+{
+	return open_at(folder, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL, 0600);
 }
 
 int file_lock(int fd, bool shared)

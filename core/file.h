@@ -30,6 +30,8 @@ int file_open(const char *path);
 
 /* For adding to it, and made when missing. */
 int file_open_append(const char *path);
+int file_open_append_at(int folder, const char *name); /* a link is refused */
+int file_open_new_at(int folder, const char *name);    /* for its owner alone; -EEXIST */
 int file_open_folder(const char *path);
 
 /* The lock of flock(2), which is held as long as the descriptor is open; -EAGAIN

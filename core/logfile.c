@@ -4,7 +4,6 @@
 #include "file.h"
 #include "log.h"
 #include "util.h"
-#include "walk.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,8 +11,10 @@
 
 int logfile_open(const char *path, int64_t max, unsigned keep, struct logfile *ret_file)
 {
+	auto_place struct place place = NO_PLACE;
 	struct stat st;
-	auto_close int fd = file_open_append(path);
+	int r = walk_to(path, WALK_FOLLOW, &place);
+	auto_close int fd = r < 0 ? r : file_open_append_at(place.folder, place.name);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -24,6 +25,8 @@ int logfile_open(const char *path, int64_t max, unsigned keep, struct logfile *r
 	if (!file.path)
 		return -ENOMEM;
 	file.fd = keep_fd(&fd);
+	file.place = place;
+	place.folder = -1;
 	*ret_file = file;
 	return 0;
 }
@@ -31,6 +34,7 @@ int logfile_open(const char *path, int64_t max, unsigned keep, struct logfile *r
 void logfile_close(struct logfile *f)
 {
 	close(f->fd);
+	place_done(&f->place);
 	free(f->path);
 }
 
@@ -50,18 +54,16 @@ static void name_old(char *name, const char *base, unsigned number)
 		name[0] = '\0'; /* which no file has */
 }
 
-/* Beside the file itself, if the path is a link. */
-static int make_room(const char *path, unsigned keep)
+static int make_room(const struct place *place, unsigned keep)
 {
-	auto_place struct place place = NO_PLACE;
 	char from[NAME_MAX + 1], to[NAME_MAX + 1];
-	int r = walk_to(path, WALK_FOLLOW, &place);
-	if (r >= 0 && keep == 0 && unlinkat(place.folder, place.name, 0) < 0)
+	int r = 0;
+	if (keep == 0 && unlinkat(place->folder, place->name, 0) < 0 && errno != ENOENT)
 		r = -errno;
 	for (; r >= 0 && keep > 0; keep--) {
-		name_old(to, place.name, keep);
-		name_old(from, place.name, keep - 1);
-		if (renameat(place.folder, from, place.folder, to) < 0 && errno != ENOENT)
+		name_old(to, place->name, keep);
+		name_old(from, place->name, keep - 1);
+		if (renameat(place->folder, from, place->folder, to) < 0 && errno != ENOENT)
 			r = -errno;
 	}
 	return r;
@@ -71,7 +73,7 @@ static int make_room(const char *path, unsigned keep)
 static int open_next(struct logfile *f)
 {
 	struct stat st;
-	int fd = file_open_append(f->path);
+	int fd = file_open_new_at(f->place.folder, f->place.name);
 	if (fd < 0)
 		return fd;
 	if (fstat(f->fd, &st) == 0) {
@@ -86,7 +88,7 @@ static int open_next(struct logfile *f)
 /* If that can't be done we go on in the old one, and try again when as much has come. */
 static void rotate(struct logfile *f)
 {
-	int r = make_room(f->path, f->keep);
+	int r = make_room(&f->place, f->keep);
 	if (r >= 0)
 		r = open_next(f);
 	if (r < 0)

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A log file that we write, and move out of the way when it is full: FILE becomes
- * FILE.1, which had become FILE.2 before, and the last one goes. Between lines only. */
+ * FILE.1, which had become FILE.2 before, and the last one goes. Between lines only.
+ *
+ * Links in the path are followed once, when it is opened. Whoever may write in the folder
+ * could lay one there later, and have us move, make and give away files anywhere. */
 #ifndef MOONRISE_LOGFILE_H
 #define MOONRISE_LOGFILE_H
+
+#include "walk.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +15,8 @@
 #include <sys/types.h>
 
 struct logfile {
-	char *path;
+	char *path; /* for messages */
+	struct place place;
 	int fd;
 	int64_t size, max; /* max 0: it is never full */
 	unsigned keep;     /* how many old ones there are at most */

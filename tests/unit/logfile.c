@@ -136,6 +136,21 @@ static void test_owner_and_mode(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+static void test_a_link_in_its_place_is_not_followed(void **state)
+{
+	char other[80];
+	(void)state;
+	open_it(4, 1);
+	write_all("abc\n");
+	(void)snprintf(other, sizeof(other), "%s.3", path);
+	assert_int_equal(rename(path, other), 0);
+	assert_int_equal(symlink(other, path), 0);
+	write_all("def\n");
+	expect("", "def\n");
+	expect(".1", "abc\n"); /* through the link, which has been moved out of the way */
+	expect(".3", "abc\n");
+}
+
 /* The limit of a file's size is as good as a full disk: some of it goes in. */
 static void test_a_line_is_cut_off(void **state)
 {
@@ -165,6 +180,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_what_is_there_counts, clear),
 		cmocka_unit_test_teardown(test_none_is_kept, clear),
 		cmocka_unit_test_teardown(test_owner_and_mode, clear),
+		cmocka_unit_test_teardown(test_a_link_in_its_place_is_not_followed, clear),
 		cmocka_unit_test_teardown(test_a_line_is_cut_off, clear),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
