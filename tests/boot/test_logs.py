@@ -105,7 +105,8 @@ def test_what_can_not_be_shown(two, argv, status, message):
 
 def test_wrong_arguments():
     done = run("logs", "-x")
-    assert (done.returncode, done.stderr) == (64, "moonrise: unknown option '-x' of logs\n")
+    assert (done.returncode, done.stderr) == (
+        64, "moonrise: unknown option '-x' of logs; usage: moonrise logs [-f] [-n N] [--json] [NAME...]\n")
 
 
 def test_the_ring(boot):
