@@ -43,7 +43,10 @@ M.MAX_DEPTH = 100
 -- @string message as string.format
 function M.fail(line, message, ...) error({ line = line, message = message:format(...) }, 0) end
 
-local function describe(path) return #path == 0 and "the document" or ("'%s'"):format(table.concat(path, "' '")) end
+--- The names that lead somewhere, for messages.
+function M.describe(path) return #path == 0 and "the document" or ("'%s'"):format(table.concat(path, "' '")) end
+
+local describe = M.describe
 
 -- Calls f; what M.fail raised becomes an error of the script.
 local function guard(f, ...)
@@ -51,6 +54,51 @@ local function guard(f, ...)
   if ok then return result end
   if type(result) ~= "table" or getmetatable(result) then error(result, 0) end
   refuse("line %d: %s", result.line, result.message)
+end
+
+--- Take note of a change, for `changes`.
+-- @treturn boolean has_changed
+function M.note(doc, path, has_changed)
+  if has_changed then doc.changed[#doc.changed + 1] = table.concat(path, " ") end
+  return has_changed
+end
+
+local note = M.note
+
+--- Give a class of documents the methods that are the same in all of them: set, remove
+-- and changes.
+-- @tparam table class
+-- @func path_of names -> path; raises
+-- @func apply(doc, path, value): let what is there be this
+-- @func remove(doc, path): take it out
+-- @treturn function names and a value -> path, value; for further methods
+function M.changeable(class, path_of, apply, remove)
+  local function path_and_value(...)
+    local count = select("#", ...)
+    local value = select(count, ...)
+    local path = path_of(table.unpack({ ... }, 1, count - 1))
+    if value == nil then refuse("the value for %s is nil", describe(path)) end
+    return path, value
+  end
+
+  --- Let what these names lead to have this value and no other.
+  -- @param ... names, then the value
+  -- @treturn boolean whether that is a change
+  function class:set(...) return apply(self, path_and_value(...)) end
+
+  --- Take out what is there.
+  -- @param ... names
+  -- @treturn boolean whether there was something
+  function class:remove(...)
+    local path = path_of(...)
+    return note(self, path, remove(self, path))
+  end
+
+  --- What was changed: the names that lead to it, with spaces between them.
+  -- @treturn {string,...}
+  function class:changes() return self.changed end
+
+  return path_and_value
 end
 
 -- Looking ---------------------------------------------------------------------------
@@ -118,12 +166,6 @@ local function path_of(...)
     end
   end
   return path
-end
-
--- Take note of a change, for `changes`.
-local function note(doc, path, has_changed)
-  if has_changed then doc.changed[#doc.changed + 1] = table.concat(path, " ") end
-  return has_changed
 end
 
 local function values_of(items)
@@ -459,19 +501,9 @@ function apply(doc, path, value)
   return note(doc, path, set_values(doc, path, list_of(is_plain(value) and value or { value }, path)))
 end
 
-local function path_and_value(...)
-  local count = select("#", ...)
-  local value = select(count, ...)
-  local path = path_of(table.unpack({ ... }, 1, count - 1))
-  if value == nil then refuse("the value for %s is nil", describe(path)) end
-  return path, value
-end
-
---- Let a name have this value and no other, or these.
--- @param ... names, then the value: a text, a number, true for a name alone, a
---   list of these; false takes the name out; a table by name goes for all of these
--- @treturn boolean whether that is a change
-function Document:set(...) return apply(self, path_and_value(...)) end
+-- Names, then a value: a text, a number, true for a name alone, a list of these; false
+-- takes the name out; a table by name goes for all of these.
+local path_and_value = M.changeable(Document, path_of, apply, remove)
 
 local function has(items, value)
   for i, item in ipairs(items) do
@@ -500,18 +532,6 @@ function Document:drop(...)
   if at then take_out_values(self, { items[at] }, { owners[at] }) end
   return note(self, path, at ~= nil)
 end
-
---- Take out a name with all its values, or a section.
--- @param ... names
--- @treturn boolean whether there was something
-function Document:remove(...)
-  local path = path_of(...)
-  return note(self, path, remove(self, path))
-end
-
---- What was changed: the names that lead to it, with spaces between them.
--- @treturn {string,...}
-function Document:changes() return self.changed end
 
 local function collect(section, parts)
   if not section.items then

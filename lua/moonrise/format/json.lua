@@ -9,12 +9,14 @@
 -- (`json.list`, which an empty one needs). Of a name that stands there twice the last
 -- counts.
 -- @module moonrise.format.json
+local document = require "moonrise.format.document"
 local secret = require "moonrise.secret"
 local text = require "moonrise.format.jsontext"
 
 local M = { null = text.null, absent = text.absent, list = text.list }
 
-local describe, refuse, is_list, is_object = text.describe, text.refuse, text.is_list, text.is_object
+local describe, note = document.describe, document.note
+local refuse, is_list, is_object = text.refuse, text.is_list, text.is_object
 
 local UNIT = "  "
 
@@ -22,12 +24,6 @@ local UNIT = "  "
 
 local Document = { __name = "document" }
 Document.__index = Document
-
--- Take note of a change, for `changes`.
-local function note(doc, path, has_changed)
-  if has_changed then doc.changed[#doc.changed + 1] = table.concat(path, " ") end
-  return has_changed
-end
 
 local function path_of(...)
   local path = table.pack(...)
@@ -37,14 +33,6 @@ local function path_of(...)
     end
   end
   return path
-end
-
-local function path_and_value(...)
-  local count = select("#", ...)
-  local value = select(count, ...)
-  local path = path_of(table.unpack({ ... }, 1, count - 1))
-  if value == nil then refuse("the value for %s is nil; json.null is JSON's", describe(path)) end
-  return path, value
 end
 
 -- The place of a name in an object, or of a number in a list.
@@ -190,10 +178,8 @@ local function apply(doc, path, value)
   return changed
 end
 
---- Let what is there be this value; a table by name goes for these names alone.
--- @param ... names, numbers in lists, then the value
--- @treturn boolean whether that is a change
-function Document:set(...) return apply(self, path_and_value(...)) end
+-- Names, numbers in lists, then a value; a table by name goes for these names alone.
+local path_and_value = document.changeable(Document, path_of, apply, remove)
 
 -- The list at a path, the indent of its line, and where in it a value is.
 local function find(doc, path, value)
@@ -228,16 +214,6 @@ function Document:drop(...)
   if at then take_out(node, at) end
   return note(self, path, at ~= nil)
 end
-
---- Take out a name, or what a number in a list stands for.
--- @treturn boolean whether there was something
-function Document:remove(...)
-  local path = path_of(...)
-  return note(self, path, remove(self, path))
-end
-
---- What was changed: the names that lead to it, with spaces between them.
-function Document:changes() return self.changed end
 
 --- The text.
 function Document:__tostring()

@@ -175,11 +175,7 @@ end
 
 M.collect, M.value_of = collect, value_of
 
-local function describe(path)
-  local names = {}
-  for i, name in ipairs(path) do names[i] = ("'%s'"):format(name) end
-  return #path == 0 and "the document" or table.concat(names, " ")
-end
+local describe = document.describe
 
 -- null, absent, secrets and what else is no table of values.
 local function is_special(value) return value == M.null or (getmetatable(value) or {}).__name ~= nil end
@@ -191,7 +187,7 @@ end
 
 local function is_object(value) return type(value) == "table" and not is_special(value) and not is_list(value) end
 
-M.is_list, M.is_object, M.describe, M.refuse = is_list, is_object, describe, refuse
+M.is_list, M.is_object, M.refuse = is_list, is_object, refuse
 
 local function encode_number(value, path)
   if math.type(value) == "integer" or value == 0 then return ("%d"):format(value) end -- 0: there is no -0
