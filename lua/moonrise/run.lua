@@ -78,47 +78,64 @@ function M.run(options)
   return M.really(options)
 end
 
+-- A command that runs: process, options; result, as soon as it has ended; gone, when
+-- nothing of it is left.
+local Running = {}
+Running.__index = Running
+
+local function start(options)
+  local self = setmetatable({ options = options, ended = task.condition() }, Running)
+  self.process = process.spawn(options, { ended = function(how, number, left)
+    self.gone = not left
+    self.result = self.result or { status = how == "exited" and number or 128 + number,
+      signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
+    self.ended:broadcast(true)
+  end })
+  return self
+end
+
+-- Cancelled or too late: all of it is gone before the boot goes on to stop what it used.
+function Running:__close()
+  if self.result then return end
+  for _, signal in ipairs { "TERM", "KILL" } do
+    if self.gone then return end
+    self.process.child:kill_all(signal)
+    self.ended:wait(2)
+  end
+end
+
+function Running:wait()
+  local timeout = self.options.timeout
+  local deadline = timeout and self.process.started + seconds(timeout)
+  while not self.result do
+    local _, why = self.ended:wait(deadline and deadline - loop.now())
+    if why == "timeout" and not self.result then
+      fault.raise(STATUS.not_ready, "%s was not done after %s and is ended", self.options.name, timeout)
+    end
+  end
+  self.result.duration = loop.now() - self.process.started
+  return self.result
+end
+
+-- What it writes to a stream: a function that waits for the end of it, and returns all
+-- of what is captured, the last part of what is logged.
+local function follow(self, stream)
+  local name, pipe, relay = self.options.name, self.process[stream], self.process.relays[stream]
+  if not pipe then return function() return logged(relay) end end
+  local reader = task.spawn(name, read_all, name, stream, pipe)
+  return function()
+    local ok, text = reader:wait()
+    return ok and text or error(text, 0)
+  end
+end
+
 --- The same for options that are checked already, in a rehearsal, too.
 function M.really(options)
   local _ <close> = steps.begin("run", options.name)
-  local result, gone, ended = nil, false, task.condition()
-  local running = process.spawn(options, { ended = function(how, number, left)
-    gone = not left
-    result = result or { status = how == "exited" and number or 128 + number,
-      signal = how ~= "exited" and select(2, proc.signal(number)) or nil }
-    ended:broadcast(true)
-  end })
-  -- Cancelled or too late: all of it is gone before the boot goes on to stop what it used.
-  local _ <close> = setmetatable({}, { __close = function()
-    if result then return end
-    for _, signal in ipairs { "TERM", "KILL" } do
-      if gone then return end
-      running.child:kill_all(signal)
-      ended:wait(2)
-    end
-  end })
-  local readers = {}
-  for _, stream in ipairs { "stdout", "stderr" } do
-    local pipe = running[stream]
-    if pipe then readers[stream] = task.spawn(options.name, read_all, options.name, stream, pipe) end
-  end
-  local deadline = options.timeout and running.started + seconds(options.timeout)
-  while not result do
-    local _, why = ended:wait(deadline and deadline - loop.now())
-    if why == "timeout" and not result then
-      fault.raise(STATUS.not_ready, "%s was not done after %s and is ended", options.name, options.timeout)
-    end
-  end
-  result.duration = loop.now() - running.started
-  for _, stream in ipairs { "stdout", "stderr" } do
-    if readers[stream] then
-      local ok, text = readers[stream]:wait()
-      if not ok then error(text, 0) end
-      result[stream] = text
-    else
-      result[stream] = logged(running.relays[stream])
-    end
-  end
+  local running <close> = start(options)
+  local stdout, stderr = follow(running, "stdout"), follow(running, "stderr")
+  local result = running:wait()
+  result.stdout, result.stderr = stdout(), stderr()
   if not is_ok(result, options.ok) then
     fault.raise(STATUS.script, "%s%s", how_it_ended(options.name, result), last_lines(result.stderr))
   end
