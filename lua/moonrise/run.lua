@@ -14,9 +14,8 @@ local M = {}
 local STATUS = fault.STATUS
 local CAPTURE_LIMIT = 16 << 20 -- bytes of one captured stream
 
-local function seconds(value) return require("moonrise.duration").seconds(value) end
-
 local function read_all(name, stream, fd)
+  local _ <close> = fd
   local parts, size = {}, 0
   while true do
     local data, _, errno = fd:read(65536)
@@ -31,7 +30,6 @@ local function read_all(name, stream, fd)
       task.readable(fd)
     end
   end
-  fd:close()
   return table.concat(parts)
 end
 
@@ -78,8 +76,14 @@ function M.run(options)
   return M.really(options)
 end
 
+-- An error of another task, at the script's line.
+local function raise(err)
+  if fault.is_fault(err) then err.where = err.where or fault.where() end
+  error(err, 0)
+end
+
 -- A command that runs: process, options; result, as soon as it has ended; gone, when
--- nothing of it is left.
+-- nothing of it is left; trouble, an error that it is not worth to wait for its end.
 local Running = {}
 Running.__index = Running
 
@@ -106,11 +110,12 @@ end
 
 function Running:wait()
   local timeout = self.options.timeout
-  local deadline = timeout and self.process.started + seconds(timeout)
+  local deadline = timeout and self.process.started + timeout
   while not self.result do
+    if self.trouble then raise(self.trouble) end
     local _, why = self.ended:wait(deadline and deadline - loop.now())
     if why == "timeout" and not self.result then
-      fault.raise(STATUS.not_ready, "%s was not done after %s and is ended", self.options.name, timeout)
+      fault.raise(STATUS.not_ready, "%s was not done after %gs and is ended", self.options.name, timeout)
     end
   end
   self.result.duration = loop.now() - self.process.started
@@ -123,9 +128,14 @@ local function follow(self, stream)
   local name, pipe, relay = self.options.name, self.process[stream], self.process.relays[stream]
   if not pipe then return function() return logged(relay) end end
   local reader = task.spawn(name, read_all, name, stream, pipe)
+  reader.on_end = function(_, ok, err)
+    if ok then return end
+    self.trouble = err
+    self.ended:broadcast(true)
+  end
   return function()
     local ok, text = reader:wait()
-    return ok and text or error(text, 0)
+    return ok and text or raise(text)
   end
 end
 

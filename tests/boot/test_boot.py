@@ -306,7 +306,7 @@ def test_the_last_error_is_written_where_kubernetes_reads_it(boot):
     ('init.run { "true", true }', "argument 2 of run is a boolean; it takes a string or an integer"),
     ('init.run { "true", nil, "x" }', "argument 2 of run is nil: the list of arguments has a hole"),
     ('init.run { "true", user = "nobody-here" }', "cannot start true: there is no user 'nobody-here'"),
-    ('init.run { "sleep", "60", timeout = "50ms" }', "sleep was not done after"),
+    ('init.run { "sleep", "60", timeout = "50ms" }', "sleep was not done after 0.05s and is ended"),
     ('init.on("TERM", print)', "init.on: TERM stops the container"),
     ('init.on("TREM", print)', 'the signal of init.on is "TREM", which is no signal'),
     ('init.sleep("5 parsecs")', "5 parsecs"),
@@ -425,6 +425,12 @@ def test_run_returns_what_happened(boot):
         init.exit(0)
     ''')
     assert c.wait() == 0
+
+
+def test_a_run_that_writes_without_end_is_ended(boot):
+    c = boot('local init = require "moonrise"\ninit.run { "sh", "-c", "trap : PIPE; yes", stdout = "capture" }\n')
+    assert c.wait() == 70
+    assert "boot.lua:2: sh wrote more than 16M to its captured stdout; send it to a file or to the log" in c.err
 
 
 def test_a_wait_inside_a_coroutine_of_the_script(boot):
