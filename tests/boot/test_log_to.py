@@ -147,8 +147,8 @@ def test_its_own_output_is_the_containers(web):
 
 def test_it_is_started_again_and_nothing_is_lost(web):
     """What it had not read when it was killed is in the pipe for the next one."""
-    c = web("read x < go; seq 5000; read x < go; exec sleep infinity",
-            'command = { "sh", "-c", "echo started >> starts; read x < more; cat >> got" }', "mkfifo go more")
+    c = web("read x < go; seq 5000; read x < end; exec sleep infinity",
+            'command = { "sh", "-c", "echo started >> starts; read x < more; cat >> got" }', "mkfifo go more end")
     eventually(lambda: c.read("starts"), "started\n")
     c.write("go", "x\n")
     c.says("started")
@@ -157,7 +157,7 @@ def test_it_is_started_again_and_nothing_is_lost(web):
     c.write("more", "x\n")
     expected = "".join(f"{n}\n" for n in range(1, 5001))
     eventually(lambda: c.read("got") == expected)
-    c.write("go", "x\n")
+    c.write("end", "x\n")
     assert c.stop() == 0
     assert c.read("got") == expected
 
