@@ -107,8 +107,12 @@ class _Reader(threading.Thread):
 
     def __init__(self, fd):
         super().__init__(daemon=True)
-        self.fd, self.data = fd, b""
+        self.fd, self._taken = fd, bytearray()  # bytes would be copied with each chunk
         self.start()
+
+    @property
+    def data(self):
+        return bytes(self._taken)
 
     def run(self):
         while True:
@@ -118,7 +122,7 @@ class _Reader(threading.Thread):
                 chunk = b""
             if not chunk:
                 break
-            self.data += chunk
+            self._taken += chunk
         os.close(self.fd)
 
 
