@@ -276,13 +276,9 @@ static int l_relay(lua_State *L)
 	*relay = NULL;
 	luaL_setmetatable(L, RELAY_TYPE);
 
-	int fd = bind_take_fd(L, 1);
-	*relay = relay_new(fd, name, (enum speaker_stream)stream, tail);
-	if (!*relay) {
-		int error = errno;
-		close(fd);
-		return bind_fail(L, error, name);
-	}
+	*relay = relay_new(bind_take_fd(L, 1), name, (enum speaker_stream)stream, tail);
+	if (!*relay)
+		return bind_fail(L, errno, name);
 	if (output)
 		relay_send_to(*relay, output);
 	return 1;

@@ -19,6 +19,7 @@
 
 #define READ_MAX (64 * 1024) /* what a pipe holds */
 #define HELD_MAX (SPEAKER_LINE_MAX + READ_MAX)
+#define LOWEST_FD 64  /* of a relay; so many a process can have without a table */
 #define LAST_READS 16 /* 1 MiB: the largest pipe that an ordinary user can make */
 
 struct relay {
@@ -138,8 +139,21 @@ static void on_readable(struct loop_source *source, uint32_t events)
 
 /* ---- for others */
 
+/* The low numbers are for what the next process gets, which copies all below that: see
+ * spawn.c. Where there is no room above, the old place will do. */
+static int move_up(int fd)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+
+	if (moved < 0)
+		return fd;
+	(void)close(fd);
+	return moved;
+}
+
 struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, struct tail *tail)
 {
+	auto_close int reader = move_up(fd);
 	struct relay *r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
@@ -149,16 +163,17 @@ struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, st
 		errno = ENOMEM;
 		return NULL;
 	}
-	r->source = (struct loop_source){ fd, on_readable };
+	r->source = (struct loop_source){ reader, on_readable };
 	r->waiter.room = on_room;
 
 	/* The reading end is ours alone, the flag does not reach the writers. */
-	int error = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : loop_add(&r->source, EPOLLIN);
+	int error = fcntl(reader, F_SETFL, O_NONBLOCK) < 0 ? -errno : loop_add(&r->source, EPOLLIN);
 	if (error < 0) {
 		free_relay(r);
 		errno = -error;
 		return NULL;
 	}
+	(void)keep_fd(&reader);
 	speaker_init(&r->speaker, name, stream, tail);
 	r->tail_start = tail ? tail_end(tail) : 0;
 	r->next = relays;

@@ -15,9 +15,8 @@
 
 struct relay;
 
-/* Takes the pipe's reading end over, which must be non-blocking. NULL when there
- * is no memory or no room in the loop (errno); the descriptor is still the
- * caller's then. What comes is also kept in `tail`, if there is one. */
+/* Takes the pipe's reading end over. NULL when there is no memory or no room in the loop
+ * (errno); it is closed then. What comes is also kept in `tail`, if there is one. */
 struct relay *relay_new(int fd, const char *name, enum speaker_stream stream, struct tail *tail);
 
 /* Before anything has come: its lines go there. */

@@ -78,14 +78,12 @@ static void start(struct stream *stream, const struct journal_stream *header)
 
 	origin_introduce(stream->origin, &names, SPEAKER_JOURNAL);
 	loop_remove(&stream->source);
-	relay = relay_new(stream->source.fd, names.name, SPEAKER_JOURNAL, names.tail);
+	relay = relay_new(keep_fd(&stream->source.fd), names.name, SPEAKER_JOURNAL, names.tail);
 	if (relay)
 		relay_send_to(relay, names.output);
 	speaker_done(&names);
-	if (!relay) {
-		(void)close(keep_fd(&stream->source.fd));
+	if (!relay)
 		return;
-	}
 	stream->relay = relay;
 	struct speaker *speaker = relay_speaker(relay);
 	origin_label(stream->origin, speaker, stream->pid, &message, stream->label);
