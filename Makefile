@@ -41,6 +41,9 @@ CFLAGS   += -fno-asynchronous-unwind-tables # nobody unwinds; they would be mapp
 LDFLAGS  += -static
 CPPFLAGS += -isystem $O/kernel # musl-gcc hides the kernel's headers together with glibc's
 endif
+ifeq ($(LIBC)$(SAN),glibc)
+CPPFLAGS += -DSPAWN_SHARES_FDS=0 # valgrind has no such clone
+endif
 ifdef SAN
 OPT       = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CPPFLAGS += -DLUA_USE_APICHECK -DMEMORY_LARGE_MAX=0

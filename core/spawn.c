@@ -264,34 +264,65 @@ static const struct {
 	{ "exec", execute },
 };
 
+static void carry_out(const struct spawn_plan *plan, struct spawn_error *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		error->stage = steps[i].stage;
+		error->subject[0] = '\0';
+		if (steps[i].run(plan, error) < 0) {
+			error->error = errno;
+			return;
+		}
+	}
+}
+
+int spawn_become(const struct spawn_plan *plan, struct spawn_error *ret_error)
+{
+	*ret_error = (struct spawn_error){ 0 };
+	carry_out(plan, ret_error);
+	return -ret_error->error;
+}
+
+/* ---- descriptors are shared at first, too: to copy all of ours, and to close them
+ * again, would make each start slower than the one before, for each has left us one
+ * more pipe. The child takes those that it may need and leaves the others behind. */
+
+#ifndef SPAWN_SHARES_FDS
+#define SPAWN_SHARES_FDS 1
+#endif
+
+/* Asked for no descriptor at all, it says whether it could be used. */
+static bool can_leave_fds(const struct spawn_plan *plan)
+{
+	return SPAWN_SHARES_FDS && !plan->keep_fds &&
+	       syscall(SYS_close_range, ~0U, ~0U, CLOSE_RANGE_UNSHARE) == 0;
+}
+
+static int leave_fds(const struct spawn_plan *plan)
+{
+	int highest = plan->cwd_fd > 2 ? plan->cwd_fd : 2;
+
+	for (int i = 0; i < plan->fd_count; i++)
+		if (plan->fds[i].from > highest)
+			highest = plan->fds[i].from;
+	return (int)syscall(SYS_close_range, highest + 1, ~0U, CLOSE_RANGE_UNSHARE);
+}
+
 struct attempt {
 	const struct spawn_plan *plan;
 	struct spawn_error *error;
+	bool shares_fds;
 };
 
 static int child_main(void *data)
 {
 	struct attempt *attempt = data;
-	struct spawn_error *error = attempt->error;
 
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		error->stage = steps[i].stage;
-		error->subject[0] = '\0';
-		if (steps[i].run(attempt->plan, error) < 0) {
-			error->error = errno;
-			break;
-		}
-	}
+	if (attempt->shares_fds && leave_fds(attempt->plan) < 0)
+		*attempt->error = (struct spawn_error){ .stage = "descriptor", .error = errno };
+	else
+		carry_out(attempt->plan, attempt->error);
 	return 127; /* clone(2)'s wrapper makes it the exit status, without atexit */
-}
-
-int spawn_become(const struct spawn_plan *plan, struct spawn_error *ret_error)
-{
-	struct attempt attempt = { .plan = plan, .error = ret_error };
-
-	*ret_error = (struct spawn_error){ 0 };
-	(void)child_main(&attempt);
-	return -ret_error->error;
 }
 
 /* ---- the parent */
@@ -319,7 +350,8 @@ static char *stack_top(void)
 static pid_t clone_into_cgroup(const struct attempt *attempt)
 {
 	static struct spawn_error *error;
-	struct clone_args args = { .flags = CLONE_VFORK | CLONE_INTO_CGROUP,
+	struct clone_args args = { .flags = CLONE_VFORK | CLONE_INTO_CGROUP |
+					    (attempt->shares_fds ? CLONE_FILES : 0),
 				   .exit_signal = SIGCHLD,
 				   .cgroup = (uint64_t)attempt->plan->cgroup_fd };
 
@@ -334,7 +366,7 @@ static pid_t clone_into_cgroup(const struct attempt *attempt)
 	*error = *attempt->error;
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		_exit(child_main(&(struct attempt){ attempt->plan, error }));
+		_exit(child_main(&(struct attempt){ attempt->plan, error, attempt->shares_fds }));
 	if (pid > 0)
 		*attempt->error = *error;
 	return pid;
@@ -344,6 +376,7 @@ static pid_t clone_into_cgroup(const struct attempt *attempt)
  * that ran there would run in our memory. */
 static pid_t clone_child(struct attempt *attempt)
 {
+	int files = attempt->shares_fds ? CLONE_FILES : 0;
 	char *top = stack_top();
 	uint64_t mask;
 	pid_t pid = -1;
@@ -354,7 +387,7 @@ static pid_t clone_child(struct attempt *attempt)
 	if (attempt->plan->cgroup_fd >= 0)
 		pid = clone_into_cgroup(attempt);
 	if (pid < 0)
-		pid = clone(child_main, top, CLONE_VM | CLONE_VFORK | SIGCHLD, attempt);
+		pid = clone(child_main, top, CLONE_VM | CLONE_VFORK | files | SIGCHLD, attempt);
 	if (pid < 0)
 		pid = -errno;
 	signal_set_mask(mask);
@@ -435,7 +468,7 @@ static void blame_interpreter(const char *path, struct spawn_error *error)
 
 pid_t spawn_start(const struct spawn_plan *plan, struct spawn_error *ret_error)
 {
-	struct attempt attempt = { .plan = plan, .error = ret_error };
+	struct attempt attempt = { plan, ret_error, can_leave_fds(plan) };
 	siginfo_t info;
 	pid_t pid;
 

@@ -269,6 +269,32 @@ static void test_descriptors_in_any_order(void **state)
 		(void)close(fd);
 }
 
+/* They are the child's own before it changes any. */
+static void test_our_descriptors_stay(void **state)
+{
+	char *argv[] = { "/proc/self/exe", "print-fds", "3", "1023", NULL };
+	struct spawn_plan plan;
+	ino_t low, high;
+
+	(void)state;
+	if (under_valgrind())
+		skip();
+	low = inode_of(open_at(20));
+	high = inode_of(open_at(900));
+	plan_for(&plan, argv);
+	plan.fds[plan.fd_count++] = (struct spawn_fd){ open_at(21), 20 };
+	assert_true(strlen(output_of(&plan)) > 0);
+	argv[0] = "/no/such/program";
+	plan_for(&plan, argv);
+	plan.fds[plan.fd_count++] = (struct spawn_fd){ 21, 20 };
+	assert_fails(&plan, ENOENT, "exec /no/such/program: No such file or directory");
+	assert_true(inode_of(20) == low && inode_of(900) == high);
+	assert_int_equal(fcntl(20, F_GETFD), FD_CLOEXEC);
+	(void)close(20);
+	(void)close(21);
+	(void)close(900);
+}
+
 /* As old kernels and some sandboxes do: there is no close_range. */
 static void forbid_close_range(void)
 {
@@ -495,6 +521,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_which_stage_fails),
 		cmocka_unit_test(test_user_change_is_refused),
 		cmocka_unit_test(test_descriptors_in_any_order),
+		cmocka_unit_test(test_our_descriptors_stay),
 		cmocka_unit_test(test_descriptors_without_close_range),
 		cmocka_unit_test(test_clean_signals_and_umask),
 		cmocka_unit_test(test_session_and_folder),
