@@ -3,6 +3,7 @@
  * userdata on the stack, strings in the table: nothing is to be freed, whatever
  * raises. */
 #include "bind.h"
+#include "guard.h"
 #include "room.h"
 #include "spawn.h"
 
@@ -292,7 +293,8 @@ void bind_fill_plan(lua_State *L, struct spawn_plan *plan)
 	plan->cwd = option_text(L, "cwd");
 	plan->new_session = option_bool(L, "session", true);
 	plan->foreground = option_bool(L, "tty", false);
-	plan->ignore_pipe = true; /* as systemd does: apachectl dies of it otherwise */
+	plan->reset = guard_signals(); /* of the others host.c has done it */
+	plan->ignore_pipe = true;      /* as systemd does: apachectl dies of it otherwise */
 	plan->umask = option_number(L, "umask", SPAWN_UNSET);
 	plan->nice = option_number(L, "nice", SPAWN_UNSET);
 	plan->oom_score = option_number(L, "oom_score", SPAWN_UNSET);

@@ -217,7 +217,7 @@ static pid_t spawn(const char *path, struct spawn_error *error)
 	plan.argv = options->argv;
 	plan.envp = environ;
 	plan.mask = signal_inherited_mask();
-	plan.keep_dispositions = true;
+	plan.reset = 0; /* what is ignored stays so */
 	plan.keep_fds = true;
 	plan.new_session = options->tty == TTY_SESSION;
 	plan.new_group = options->tty == TTY_GROUP;

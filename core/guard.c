@@ -4,6 +4,7 @@
 #include "guard.h"
 
 #include "memory.h"
+#include "signal.h"
 #include "util.h"
 
 #include <errno.h>
@@ -144,6 +145,15 @@ int guard_init(void (*when_overrun)(void))
 	if (r >= 0 && sigprocmask(SIG_UNBLOCK, &unblock, NULL) < 0)
 		r = -errno;
 	return r;
+}
+
+uint64_t guard_signals(void)
+{
+	uint64_t set = SIGNAL_BIT(SIGPROF);
+
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		set |= SIGNAL_BIT(fatal[i].number);
+	return set;
 }
 
 const char *guard_call(void (*call)(void *data), void *data)

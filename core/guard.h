@@ -12,9 +12,13 @@
 #define MOONRISE_GUARD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* 0, or -errno when the timer or the handlers can't be had. */
 int guard_init(void (*overrun)(void));
+
+/* The signals that it has handlers for. */
+uint64_t guard_signals(void);
 
 /* Calls `call(data)`; NULL when it returned, else why it was ended ("segmentation
  * fault"). Once only: what was lost is not entered again. */

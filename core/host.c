@@ -137,6 +137,7 @@ static int become_init(void)
 		r = signal_init(signal_arrived);
 	if (r >= 0 && getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = -errno;
+	signal_reset_dispositions(SIGNAL_ALL); /* once for all services */
 	room_init();
 	return r;
 }

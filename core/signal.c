@@ -116,13 +116,14 @@ void signal_set_mask(uint64_t set)
 	(void)change_mask(SIG_SETMASK, set);
 }
 
-void signal_reset_dispositions(void)
+void signal_reset_dispositions(uint64_t set)
 {
 	/* Larger than any kernel's struct sigaction; all zeros are SIG_DFL. */
 	static const unsigned long action[8];
 
 	for (int i = 1; i <= SIGNAL_MAX; i++)
-		(void)syscall(SYS_rt_sigaction, i, action, NULL, sizeof(uint64_t));
+		if (set & SIGNAL_BIT(i))
+			(void)syscall(SYS_rt_sigaction, i, action, NULL, sizeof(uint64_t));
 }
 
 uint64_t signal_inherited_mask(void)

@@ -53,9 +53,8 @@ uint64_t signal_block(uint64_t set);
 /* Set the mask of this process. */
 void signal_set_mask(uint64_t set);
 
-/* Every disposition back to its default, the ignored ones too. For the child of
- * a spawn. */
-void signal_reset_dispositions(void);
+/* Dispositions back to their default, those of ignored signals too. */
+void signal_reset_dispositions(uint64_t set);
 
 /* The signal mask that moonrise itself was started with: a child of
  * `moonrise -- CMD` gets it back, services get an empty one. */

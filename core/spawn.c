@@ -69,6 +69,7 @@ static const char *limit_name(int resource)
 void spawn_plan_init(struct spawn_plan *plan)
 {
 	*plan = (struct spawn_plan){
+		.reset = SIGNAL_ALL,
 		.umask = SPAWN_UNSET,
 		.nice = SPAWN_UNSET,
 		.oom_score = SPAWN_UNSET,
@@ -90,8 +91,7 @@ static void set_subject(struct spawn_error *error, const char *subject)
 static int set_dispositions(const struct spawn_plan *plan, struct spawn_error *error)
 {
 	(void)error;
-	if (!plan->keep_dispositions)
-		signal_reset_dispositions();
+	signal_reset_dispositions(plan->reset);
 	if (plan->ignore_pipe && signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return -1;
 	return 0;

@@ -41,7 +41,7 @@ struct spawn_plan {
 	bool new_group;                     /* setpgid(0, 0); for those that keep the session */
 	int cgroup_fd;                      /* born in this cgroup, if that can be; -1: in ours */
 	bool foreground;                    /* take the terminal on fd 0, if there is one */
-	bool keep_dispositions;             /* `moonrise -- CMD`: leave ignored signals ignored */
+	uint64_t reset;                     /* signals that are not ignored, nor caught, any more */
 	bool ignore_pipe;                   /* SIGPIPE ignored, as systemd's IgnoreSIGPIPE=yes */
 	int umask, nice, oom_score;         /* SPAWN_UNSET: leave */
 	bool keep_fds;                      /* inherited descriptors from 3 on stay open */

@@ -366,7 +366,7 @@ static void test_clean_signals_and_umask(void **state)
 	assert_string_equal(field(status, "Umask"), "0027");
 
 	plan_for(&plan, argv);
-	plan.keep_dispositions = true;
+	plan.reset = 0;
 	plan.mask = SIGNAL_BIT(SIGUSR1);
 	status = output_of(&plan);
 	assert_string_equal(field(status, "SigBlk"), "0000000000000200");
