@@ -300,8 +300,9 @@ static int refuse_word(const char *name)
 			meant);
 	else
 		fprintf(stderr,
-			"moonrise: unknown command '%s' (a script has a '/' or ends in .lua)\n",
-			name);
+			"moonrise: unknown command '%s': a program is run by 'moonrise -- %s', "
+			"and a script has a '/' or ends in .lua\n",
+			name, name);
 	return EX_USAGE;
 }
 

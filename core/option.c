@@ -201,7 +201,9 @@ const char *option_nearest(const char *word, const void *words, size_t count, si
 		const char *known = *(const char *const *)((const char *)words + i * stride);
 		size_t d = known ? distance(word, known) : best;
 
-		if (d < best && d < length) {
+		if (known && strncmp(word, known, length) == 0)
+			d = 1;
+		if (d < best && 2 * d <= length) {
 			best = d;
 			nearest = known;
 		}

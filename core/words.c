@@ -253,7 +253,7 @@ int words_run(const struct word *word, int argc, char **argv)
 {
 	int r;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		printf(USAGE "\n", USAGE_OF(word));
 		return 0;
 	}

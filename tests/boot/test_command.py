@@ -112,7 +112,8 @@ def test_the_last_word_goes_to_the_termination_log(boot):
     (["--frobnicate"], "moonrise: unrecognized option '--frobnicate'\n"),
     (["--memory", "12x", "a.lua"], "moonrise: --memory: '12x' is not a size such as 64M\n"),
     (["statsu"], "moonrise: unknown command 'statsu'; did you mean 'status'?\n"),
-    (["frobnicate"], "moonrise: unknown command 'frobnicate' (a script has a '/' or ends in .lua)\n"),
+    (["frobnicate"], "moonrise: unknown command 'frobnicate': a program is run by 'moonrise -- frobnicate', "
+                     "and a script has a '/' or ends in .lua\n"),
     (["check", "--jsno"], "moonrise check: unrecognized option '--jsno'\n"),
     (["settings", "--jsno"], "moonrise settings: unknown option '--jsno'; did you mean '--json'?\n"),
 ])

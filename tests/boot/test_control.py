@@ -382,8 +382,9 @@ def test_wrong_arguments(argv, message):
     assert (done.returncode, done.stdout, done.stderr) == (64, "", message)
 
 
-def test_help_of_a_word():
-    done = run("status", "--help")
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_of_a_word(option):
+    done = run("status", option)
     assert (done.returncode, done.stdout) == (0, "usage: moonrise status [--json]\n")
 
 

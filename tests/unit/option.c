@@ -133,7 +133,9 @@ static void test_what_was_meant(void **state)
 {
 	(void)state;
 	assert_string_equal(nearest("statsu"), "status");
-	assert_string_equal(nearest("stat"), "start");
+	assert_string_equal(nearest("stat"), "status"); /* its beginning, and as near as "start" */
+	assert_string_equal(nearest("set"), "settings");
+	assert_null(nearest("rat"));
 	assert_string_equal(nearest("setings"), "settings");
 	assert_string_equal(nearest("rep"), "repl");
 	assert_null(nearest("frobnicate"));
