@@ -92,8 +92,8 @@ local function end_input(command)
   task.sleep(END_TIME)
 end
 
---- The command that reads the lines of a service is a service, too: it is started
--- before it and stopped after it.
+--- The command that reads the lines of a service is a service, too, which it requires:
+-- so it is started before it and stopped after it.
 function M.declare(service)
   local to, what = service.options.log_to, ("'command' in 'log' of %s"):format(service.name)
   if not to.command then return end
@@ -106,17 +106,6 @@ function M.declare(service)
   local command = supervisor.declare(options, what)
   command.speaker, service.log_command = service, command
   service.options.requires = { command, table.unpack(service.options.requires or {}) }
-end
-
---- Services that are to be started, with the commands that read what they write.
-function M.with_commands(services)
-  local all = {}
-  for _, service in ipairs(services) do
-    local command = service.log_command
-    if command and (command.state == "stopped" or command.state == "failed") then all[#all + 1] = command end
-    all[#all + 1] = service
-  end
-  return all
 end
 
 --- Before a command is started. The pipe outlives it: what it has not read when it dies

@@ -19,20 +19,27 @@ local function service_named(entry, key, owner)
   return found
 end
 
---- Turn what its options `after` and `requires` name into services.
-function M.resolve(self)
-  for _, key in ipairs { "after", "requires" } do
-    self[key] = {}
-    for i, entry in ipairs(self.options[key] or {}) do
-      self[key][i] = service_named(entry, key, self.name)
-      self[key][i].dependents[self] = true
+-- Turn what its options `after` and `requires` name into services: it also comes after
+-- what it requires.
+local function resolve(self)
+  if not self.options.after and not self.options.requires then return end
+  local known = {}
+  self.after, self.requires = {}, {}
+  for _, key in ipairs { "requires", "after" } do
+    for _, entry in ipairs(self.options[key] or {}) do
+      local other = service_named(entry, key, self.name)
+      if not known[other] then
+        known[other] = true
+        table.insert(self.after, other)
+        if key == "requires" then table.insert(self.requires, other) end
+        other.dependents[self] = true
+      end
     end
   end
-  for _, other in ipairs(self.requires) do self.after[#self.after + 1] = other end
 end
 
---- Raises when following `after` from `self` leads back to it, and shows the way.
-function M.refuse_cycle(self)
+-- Raises when following `after` from `self` leads back to it, and shows the way.
+local function refuse_cycle(self)
   local path, seen = {}, {}
   local function visit(service)
     path[#path + 1] = service.name
@@ -46,6 +53,27 @@ function M.refuse_cycle(self)
     path[#path] = nil
   end
   visit(self)
+end
+
+local DOWN = { stopped = true, failed = true }
+
+--- Resolve what services name, and refuse circles.
+-- @treturn {Service,...} the services, and in front of them what they require that does
+--   not run: it is started, too
+function M.put(services)
+  local all, seen = {}, {}
+  local function add(self)
+    if seen[self] then return end
+    seen[self] = true
+    resolve(self)
+    for _, other in ipairs(self.requires) do
+      if DOWN[other.state] then add(other) end
+    end
+    all[#all + 1] = self
+  end
+  for _, self in ipairs(services) do add(self) end
+  for _, self in ipairs(all) do refuse_cycle(self) end
+  return all
 end
 
 return M

@@ -230,28 +230,17 @@ function actions.spawn(self)
   if not self.options.forking then M.watch_ready(self) end
 end
 
-local function put_in_order(services)
-  local ordered = {}
+local function in_order(services)
   for _, self in ipairs(services) do
-    if self.options.after or self.options.requires then ordered[#ordered + 1] = self end
+    if self.options.after or self.options.requires then return require("moonrise.order").put(services) end
   end
-  if not ordered[1] then return end
-  local order = require "moonrise.order"
-  for _, self in ipairs(ordered) do order.resolve(self) end
-  for _, self in ipairs(ordered) do order.refuse_cycle(self) end
+  return services
 end
 
-local function any_has_command(services)
-  for _, self in ipairs(services) do
-    if self.log_command then return true end
-  end
-end
-
---- Begin to start services, side by side as their order allows.
+--- Begin to start services, and what they require, side by side as their order allows.
 function M.begin(services)
   if M.is_closing then fault.raise(STATUS.script, "nothing can be started: everything is being stopped") end
-  if any_has_command(services) then services = require("moonrise.logging").with_commands(services) end
-  put_in_order(services)
+  services = in_order(services)
   for _, self in ipairs(services) do
     if self.options.listen and host.mode == "boot" then require("moonrise.sockets").open_for(self) end
   end

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Services: order, restart, stop and reload in all their ways, and hooks."""
 import pytest
+from moonrise import eventually
 
 # up(name, options): a daemon that is ready when its trap is set.
 PRELUDE = '''
@@ -62,6 +63,37 @@ def test_what_requires_one_that_fails_is_stopped(boot):
     ''')
     assert c.wait() == 0, c.err
     assert "web: bye" in c.out
+
+
+def test_what_it_requires_is_started_with_it(boot):
+    c = boot(PRELUDE + '''
+        local disk = declare("disk")
+        local db = declare("db", { requires = { disk } })
+        local web = declare("web", { after = { "db" }, requires = { "db" } })
+        web:start()
+        assert(disk.state == "ready" and db.state == "ready")
+        init.log("notice", "booted")
+    ''')
+    c.says("booted")
+    assert c.stop() == 0
+    assert c.out.index("web: bye") < c.out.index("db: bye") < c.out.index("disk: bye")
+
+
+def test_what_it_requires_is_started_again_with_it(boot):
+    c = boot(PRELUDE + '''
+        local disk, db = init.service { "sleep", "1000", name = "disk" }, declare("db", {
+          sh = "test -e fixed || exit 3; : >db.up; exec sleep 1000" })
+        local web = init.service { "sleep", "1000", name = "web", after = { db }, requires = { "disk", db } }
+        local ok, err = pcall(web.start, web)
+        assert(not ok and tostring(err):find("web needs db, which has failed"), tostring(err))
+        require("moonrise.fs").write("fixed", "")
+        web:start()
+        assert(db.state == "ready")
+    ''')
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    assert c.moonrise("stop", "web", "db").returncode == 0
+    assert c.moonrise("start", "web").returncode == 0
+    assert c.moonrise("eval", "services.db.state, services.disk.state").stdout == "ready\nready\n"
 
 
 def test_one_that_waits_for_ever_says_for_whom(boot):
