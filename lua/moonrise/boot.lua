@@ -195,6 +195,13 @@ local function make_globals()
   })
 end
 
+-- Who is used to other inits names the program, or a script of another language.
+local function program_hint(path, text)
+  local line = text:match("^#!([^\n]*)")
+  local is_program = text:find("^\127ELF") or line and not line:find("lua") and not line:find("moonrise")
+  return is_program and ("; this is not Lua: a program is run by 'moonrise -- %s'"):format(path) or ""
+end
+
 local function load_script()
   local path = host.script
   local text, reason = require("sys.file").read(path)
@@ -202,7 +209,8 @@ local function load_script()
   if not text:find("%S") then fault.raise(STATUS.script, "the script %s is empty", path) end
   local chunk, message = load(text:gsub("^#[^\n]*", "", 1), "@" .. path, "t", M.globals)
   if not chunk then
-    fault.raise(STATUS.script, "%s", message:find(path, 1, true) and message or path .. ": " .. message)
+    message = message:find(path, 1, true) and message or path .. ": " .. message
+    fault.raise(STATUS.script, "%s%s", message, program_hint(path, text))
   end
   return chunk
 end

@@ -338,6 +338,8 @@ def test_services_that_wait_for_each_other_are_refused(boot):
     ("  \n\n", 70, "boot.lua is empty"),
     ("local x = = 1", 70, "boot.lua:1: unexpected symbol near '='"),
     ("\x1bLua", 70, "boot.lua"),
+    ("#!/bin/sh -e\ncase x in x) exit;; esac\n", 70, "this is not Lua: a program is run by 'moonrise -- "),
+    ("\x7fELF\x02\x01", 70, "this is not Lua: a program is run by 'moonrise -- "),
 ])
 def test_a_script_that_is_none(boot, script, status, message):
     c = boot(script)
