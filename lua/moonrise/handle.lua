@@ -21,7 +21,8 @@ function M:how_it_ended()
   local errno = self.errno and require("moonrise.notify").errno_text(self) or ""
   if last.how == "exited" then return ("exited with status %d%s"):format(last.number, errno) end
   local _, name = proc.signal(last.number)
-  return ("was killed by %s%s"):format(name, last.how == "dumped" and " (core dumped)" or "")
+  return ("%swas killed by %s%s"):format(self.condemned == "hung" and "did not keep its watchdog alive and " or "",
+    name, last.how == "dumped" and " (core dumped)" or "")
 end
 
 -- In a rehearsal: what would be done to the service, noted.

@@ -73,9 +73,13 @@ function M.time(seconds)
   return table.concat(parts, " ")
 end
 
+-- What such a service has said of itself is old.
+local IS_OVER = { stopped = true, failed = true, backoff = true }
+
 local function note(service)
   if #service.waits_for > 0 then return "waits for " .. table.concat(service.waits_for, ", ") end
   if service.state == "failed" and service.fault then return service.fault end
+  if IS_OVER[service.state] and service.last_exit_text then return service.last_exit_text end
   return service.status_text or service.last_exit_text or ""
 end
 

@@ -68,6 +68,9 @@ def test_status_is_shown(boot):
     '''))
     eventually(lambda: status_of(c).get("status_text"), "serving 3 clients")
     assert "serving 3 clients" in c.moonrise("status").stdout
+    assert c.moonrise("stop", "one").returncode == 0
+    status = c.moonrise("status").stdout
+    assert "was killed by TERM" in status and "serving" not in status
     assert c.stop() == 0
 
 
@@ -311,7 +314,7 @@ def test_a_watchdog_of_its_own_asking(boot, message):
         init.sleep("1min")
     ''')
     assert c.wait() == 134
-    assert c.err.count("one was killed by ABRT; starting it again") == 1
+    assert c.err.count("one did not keep its watchdog alive and was killed by ABRT; starting it again") == 1
 
 
 # ---- descriptors
