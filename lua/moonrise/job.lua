@@ -142,21 +142,25 @@ local OPTIONS = {
   catch_up = { type = "boolean", default = true },
 }
 
--- What is to be done: a function, and what it is called by default.
-local function work_of(word, what, when)
+-- What is to be done: a function, and what it is called: a command's lines have the name
+-- of the job in front, if it has one and the command has not.
+local function work_of(word, what, when, name)
   if type(what) == "function" then return what, when end
   if type(what) ~= "table" then
     fault.raise(fault.STATUS.script, "%s takes a function or { \"program\", \"argument\" }, not %s", word,
       strict.describe(what))
   end
   local process = require "moonrise.process"
-  local checked = process.check(word, what, process.RUN_OPTIONS)
-  return function() return require("moonrise.run").run(what) end, checked.name
+  local command = {}
+  for key, value in pairs(what) do command[key] = value end
+  command.name = command.name or name
+  local checked = process.check(word, command, process.RUN_OPTIONS)
+  return function() return require("moonrise.run").run(command) end, checked.name
 end
 
 local function declare(word, when, what, options, timing)
   local self = strict.check(word, options or {}, OPTIONS)
-  local work, name = work_of(word, what, when)
+  local work, name = work_of(word, what, when, self.name)
   self.work, self.name, self.when, self.where = work, self.name or name, when, fault.where()
   self.runs, self.failures, self.running, self.tasks = 0, 0, 0, {}
   self.clock, self.next_time = timing.clock, timing.next_time

@@ -24,7 +24,7 @@ def test_every_runs_functions_and_commands(boot):
         init.every("200ms", { "false" })
     ''')
     c.says("run 3")
-    c.says("sh: tick")
+    c.says("ticker: tick")
     c.says("boot.lua:9: false failed with exit status 1")
     eventually(lambda: jobs(c)["ticker"]["runs"] > 2)
     assert "counter" not in jobs(c)
@@ -70,9 +70,9 @@ def test_a_stop_ends_what_runs(boot):
         init.every("10ms", { "sh", "-c", "trap 'echo bye; exit 1' TERM; echo up; while :; do sleep 0.1; done" },
           { name = "long" })
     ''')
-    c.says("sh: up")
+    c.says("long: up")
     assert c.stop() == 0
-    assert "sh: bye" in c.out
+    assert "long: bye" in c.out
     assert "job long: " not in c.err
 
 
@@ -82,7 +82,7 @@ def test_a_run_by_hand_raises(boot):
         init.every("1h", { "sh", "-c", "exit 3" }, { name = "backup" }):run()
     ''')
     assert c.wait() == 70
-    assert "sh failed with exit status 3" in c.err
+    assert "backup failed with exit status 3" in c.err
 
 
 @pytest.mark.parametrize("call, message", [
