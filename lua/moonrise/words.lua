@@ -40,9 +40,17 @@ end
 
 -- Services -------------------------------------------------------------------------
 
+local function find_job(name)
+  local job = package.loaded["moonrise.job"]
+  for _, known in ipairs(job and job.list or {}) do
+    if known.name == name then return known end
+  end
+end
+
 local function find(name)
   local known = supervisor.by_name
   return known[name] or fault.raise(fault.STATUS.usage, "there is no service '%s'%s", tostring(name),
+    find_job(name) and "; it is a job, which 'start' runs at once" or
     require("moonrise.nearest").hint(tostring(name), known))
 end
 
@@ -53,13 +61,14 @@ local function find_all(names)
 end
 
 -- Side by side; whatever goes wrong is said, for each.
-local function each(client, names, f)
+local function each(client, items, f)
   local runs, status = {}, 0
-  for i, service in ipairs(find_all(names)) do runs[i] = task.spawn(service.name, f, service) end
+  for i, item in ipairs(items) do runs[i] = task.spawn(item.name, f, item) end
   for i, run in ipairs(runs) do
     local ok, err = run:wait()
     if not ok then
-      client:write("E", ("%s\n%s"):format(err, require("moonrise.why").output(find(names[i]))))
+      local output = items[i].state == "failed" and require("moonrise.why").output(items[i]) or ""
+      client:write("E", ("%s\n%s"):format(err, output))
       status = FAILED
     end
   end
@@ -69,15 +78,21 @@ end
 --- The words by name.
 M.words = {}
 
-for _, word in ipairs { "start", "stop", "restart", "reload" } do
+for _, word in ipairs { "stop", "restart", "reload" } do
   M.words[word] = function(client, names)
-    return each(client, names, function(service) service[word](service) end)
+    return each(client, find_all(names), function(service) service[word](service) end)
   end
+end
+
+function M.words.start(client, names)
+  local items = {}
+  for i, name in ipairs(names) do items[i] = not supervisor.by_name[name] and find_job(name) or find(name) end
+  return each(client, items, function(item) (item.start or item.run)(item) end)
 end
 
 function M.words.signal(client, arguments)
   local name = table.remove(arguments, 1)
-  return each(client, arguments, function(service) service:signal(name) end)
+  return each(client, find_all(arguments), function(service) service:signal(name) end)
 end
 
 local function wait_for(service, state, timeout)

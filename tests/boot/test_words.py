@@ -62,6 +62,7 @@ def test_reload_and_signal(three):
     (["why", "nothing-like-it"], "there is no service 'nothing-like-it'\n"),
     (["signal", "TREM", "db"], "the signal for db is \"TREM\", which is no signal; it takes a name such as \"TERM\"\n"),
     (["signal", "TERM", "bad"], "bad is not running: it is stopped\n"),
+    (["reload", "db"], "db has no 'reload' option that says how it is done\n"),
     (["wait", "db", "raedy"], '"raedy" is no state of a service; these are: waiting, starting, '),
     (["wait", "db", "stopped", "--timeout", "soon"], '--timeout is "soon"'),
     (["shutdown", "--status=256"], "--status is '256'; it takes 0 to 255\n"),
@@ -70,6 +71,25 @@ def test_what_can_not_be_done(three, argv, message):
     done = three.moonrise(*argv)
     assert (done.returncode, done.stdout) == (1, "") and message in done.stderr
     assert states(three) == "ready ready stopped"
+
+
+def test_a_job_is_run_at_once(boot):
+    c = boot("""
+        local init = require "moonrise"
+        init.every("1d", { sh = "echo a copy is made" }, { name = "backup" })
+        init.every("1d", { sh = "echo no room >&2; exit 3" }, { name = "dump" })
+    """)
+    eventually(lambda: c.moonrise("health").returncode, 0)
+    done = c.moonrise("start", "backup")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    c.says("backup: a copy is made")
+    done = c.moonrise("start", "dump", "backup")
+    assert done.returncode == 1 and "failed with exit status 3" in done.stderr and "no room" in done.stderr
+    jobs = json.loads(c.moonrise("status", "--json").stdout)["jobs"]
+    assert [(job["name"], job["runs"], job["failures"]) for job in jobs] == [("backup", 2, 0), ("dump", 1, 1)]
+    done = c.moonrise("stop", "dump")
+    assert (done.returncode, done.stderr) == (1, "there is no service 'dump'; it is a job, which 'start' runs at once\n")
+    assert c.stop() == 0
 
 
 def test_a_start_that_fails_says_why(three):
