@@ -119,6 +119,7 @@ $O/modules $O/flags: $O/ready always
 # ---- Lua and libcap, from the distribution's source packages
 
 $(DEPS)/ready:
+	core/make/packages --missing $(BUILD)
 	$(call say,FETCH,the sources of Lua and libcap)
 	core/make/sources $(DEPS)
 
@@ -198,6 +199,9 @@ build/doc/%: doc/%.scd
 	mkdir -p $(@D)
 	scdoc < $< > $@
 
+INSTALLED = bin/moonrise libexec/moonrise/moonrise-bus share/bash-completion/completions/moonrise \
+	    $(foreach page,$(notdir $(PAGES)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
+
 install: all doc
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/moonrise
 	install -D -m 755 $(BUS) $(DESTDIR)$(PREFIX)/libexec/moonrise/moonrise-bus
@@ -205,6 +209,10 @@ install: all doc
 	set -e; for page in $(PAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
 	done
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
+	! [ -d $(DESTDIR)$(PREFIX)/libexec/moonrise ] || rmdir $(DESTDIR)$(PREFIX)/libexec/moonrise
 
 dist:
 	mkdir -p build
@@ -220,12 +228,12 @@ bench: all
 	tests/bench/logs
 	tests/bench/volumes
 
-# ---- what has to be installed; those of BUILD are enough for `make`
+# ---- what has to be installed; those of BUILD are enough for `make` and `make install`
 
-BUILD    = make gcc libc6-dev libsystemd-dev linux-libc-dev musl-tools patch xz-utils lua-dkjson
+BUILD    = make gcc libc6-dev libsystemd-dev linux-libc-dev musl-tools patch scdoc xz-utils lua-dkjson
 CHECK    = clang clang-format cppcheck dbus-bin dbus-daemon git iproute2 libc6-dbg libcap2-bin libclang-rt-dev libcmocka-dev \
 	   libseccomp-dev lua-busted lua-check lua5.4 mandoc procps python3 python3-dbus python3-pexpect python3-pytest \
-	   python3-pytest-xdist python3-systemd scdoc shellcheck systemd tzdata util-linux valgrind
+	   python3-pytest-xdist python3-systemd shellcheck systemd tzdata util-linux valgrind
 PODMAN   = busybox-static ca-certificates curl debootstrap iptables netavark podman runc
 
 deps:
@@ -249,7 +257,7 @@ distclean:
 %.c: ;
 
 -include $(wildcard $O/*.d $O/bus/*.d $O/unit/*.d)
-.PHONY: all always check check-all check-one unit sweep strike doc install dist demo bench deps packages \
+.PHONY: all always check check-all check-one unit sweep strike doc install uninstall dist demo bench deps packages \
 	clean clean-images distclean \
 	$(RINGS:%=check-%) $(SLOW:%=check-%)
 .DELETE_ON_ERROR:
