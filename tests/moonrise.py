@@ -49,6 +49,14 @@ PRIVATE_DEV = """
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 
 
+def _may_mount():
+    return IS_ROOT and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode == 0
+
+
+# Root of a container may not.
+needs_mounts = pytest.mark.skipif(not _may_mount(), reason="needs root with mounts of its own")
+
+
 def eventually(question, expected=bool, deadline=DEADLINE):
     """Ask until the answer is `expected` (a value, or a predicate); the answer.
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from moonrise import BINARY, environment, needs_root, run
+from moonrise import BINARY, environment, needs_mounts, needs_root, run
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_ignore(top):
     assert "does not begin with a '/'" in run("volume", "diff", "--ignore", "etc").stderr
 
 
-@needs_root
+@needs_mounts
 def test_mounts_do_not_count(top):
     (top / "var/log/a").write_text("")
     command = f"mount --bind {top}/etc {top}/var/log && rm {top}/etc/more/three && mount --bind {top}/usr {top}/etc/more &&" \
@@ -140,7 +140,7 @@ moonrise volume diff --root . --ignore /var/log/null --fail
 """
 
 
-@needs_root
+@needs_mounts
 def test_by_the_layers_of_an_overlay(top, tmp_path_factory):
     (top / "data-template/.moonrise/image").unlink()
     place = tmp_path_factory.mktemp("overlay")

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from moonrise import BINARY, IS_ROOT, environment, needs_root, run
+from moonrise import BINARY, IS_ROOT, environment, needs_mounts, run
 
 
 def tree(top):
@@ -258,7 +258,7 @@ cp -a --sparse=always image/data-template image/etc {out}
 """
 
 
-@needs_root
+@needs_mounts
 def test_everything_is_kept_on_an_overlay(image, tmp_path):
     """Where a folder of a lower layer can't be renamed."""
     everything(image)
@@ -396,7 +396,7 @@ def test_conflicts(image):
         "/etc/motd/x: /data-template/etc/motd is no folder"]
 
 
-@needs_root
+@needs_mounts
 def test_mounts_are_refused(image):
     command = (f"mount --bind {image.top}/etc/motd {image.top}/etc/app/app.conf && "
                f"exec {BINARY} volume split --root {image.top} /etc/app")
