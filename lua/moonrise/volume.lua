@@ -14,6 +14,7 @@
 local sys_cred = require "sys.cred"
 local sys_file = require "sys.file"
 local sys_host = require "sys.host"
+local log = require "sys.log"
 local fault = require "moonrise.fault"
 local file = require "moonrise.file"
 local fs = require "moonrise.fs"
@@ -110,8 +111,13 @@ function Volume:once(name, options, f)
   local _ <close> = steps.begin("once", name)
   self.running[name] = true
   local _ <close> = setmetatable({}, { __close = function() self.running[name] = nil end })
-  if interrupted and options.undo then options.undo() end
-  if not interrupted then self.record:note("begin", name) end
+  if interrupted then
+    log.line("notice", ("volume %s: '%s' was cut short; it is %sdone again"):format(self.path_, name,
+      options.undo and "undone and " or ""))
+    if options.undo then options.undo() end
+  else
+    self.record:note("begin", name)
+  end
   f { interrupted = interrupted }
   file.work("write back " .. self.path_, self.path_, "sync", self.path_)
   self.record:note("done", name)
