@@ -80,6 +80,17 @@ end
 -- @string path
 function M.hash(path) return file.work("hash " .. strict.path(path, "fs.hash"), path, "hash", path) end
 
+--- What is free in a folder.
+-- @string path
+-- @treturn int bytes
+-- @treturn int how many files can be made; nil where there is no limit
+function M.space(path)
+  local bytes, more, errno = sys_file.space(strict.path(path, "fs.space"))
+  if bytes then return bytes, more end
+  return not_there("look for space at", path, math.maxinteger) or
+    file.fail("look for space at " .. path, path, more, errno)
+end
+
 -- Writing -------------------------------------------------------------------------
 
 local function write(what, path, text, options)

@@ -82,6 +82,16 @@ def test_words_for_names(boot):
     """)
 
 
+def test_free_space(boot):
+    run(boot, """
+        local bytes, files = fs.space("/mnt")
+        assert(bytes <= 1 << 20 and bytes >= 1 << 19 and files < 50, bytes .. " " .. files)
+        fs.write("/mnt/file", ("x"):rep(65536))
+        local rest, one_less = fs.space("/mnt")
+        assert(rest <= bytes - 65536 and one_less == files - 1)
+    """, inside="mount -t tmpfs -o size=1m,nr_inodes=50 tmpfs /mnt")
+
+
 @needs_root
 def test_owners(boot):
     run(boot, """
@@ -113,6 +123,8 @@ def test_mistakes_are_explained(boot):
         refused(fs.copy, "none", "x")
         refused(fs.hash, "none")
         refused(fs.list, "none")
+        refused(fs.space, "none")
+        refused(fs.space, 1)
         refused(fs.mkdir, "boot.lua")
         refused(function() return fs.wriet end)
         refused(fs.replace, "boot.lua", "[", "", { pattern = true })
@@ -138,6 +150,8 @@ def test_mistakes_are_explained(boot):
         "cannot copy none to x: none: No such file or directory",
         "cannot hash none: none: No such file or directory",
         "cannot list none: No such file or directory",
+        "cannot look for space at none: No such file or directory",
+        "fs.space takes a path, not 1",
         "cannot make the folder boot.lua: there is a file",
         "moonrise.fs has no word 'wriet'; did you mean 'write'?",
         "the pattern of fs.replace is \"[\": malformed pattern (missing ']')",
@@ -266,6 +280,7 @@ fs.remove("conf.in")
 fs.remove("volume", { recursive = true })
 fs.chmod("conf.in", "0600")
 fs.chown("conf.in", "root")
+assert(fs.space("/data") > 1 << 40)
 assert(fs.read("not-yet") == "" and fs.hash("a") == "")
 assert(data:once("step", function() fs.write("e", "") end))
 """)
@@ -277,7 +292,7 @@ assert(data:once("step", function() fs.write("e", "") end))
         "make the folder /data/logs", "write a", "append to a", "set a line in a", "replace in conf.in, 1 times",
         "render conf.in to conf", "copy a to b", "move a to b", "link b to a", "make the folder c/d",
         "remove conf.in", "remove volume", "change the mode of conf.in", "change the owner of conf.in",
-        "read not-yet  (now: not there)", "hash a", 'once "step":', "write e",
+        "look for space at /data  (now: not there)", "read not-yet  (now: not there)", "hash a", 'once "step":', "write e",
     ]
     assert sorted(os.listdir(tmp_path)) == ["boot.lua", "conf.in", "volume"]
     assert (tmp_path / "conf.in").read_text() == "Listen {{PORT}}\n"
