@@ -54,12 +54,24 @@ local IDENTITY = {
   home = { type = "string", default = "/", check = function(home, what)
     if not home:find("^/[^:%c]*$") then refuse("%s is %q; it takes an absolute path", what, home) end
   end },
+  optional = "boolean",
 }
+
+--- An account of /etc/passwd.
+-- @param key name or uid
+-- @treturn table name, uid, gid, home, shell, groups; nil when there is none
+function M.user(key)
+  if type(key) ~= "string" and math.type(key) ~= "integer" then
+    refuse("host.user takes a name or a uid, not %s", strict.describe(key))
+  end
+  return sys_cred.user(key)
+end
 
 --- A passwd entry for a uid that has none, as with `podman run --user 12345:0`.
 -- Nothing happens when there is one already.
--- @tparam[opt] table options name = "default", home = "/"
--- @treturn table the account, as in sys.cred.user
+-- @tparam[opt] table options name = "default", home = "/"; optional = true: where the file can't be
+--   written the account has no name, and that is no error
+-- @treturn table the account, as host.user returns it
 function M.identity(options)
   options = strict.check("host.identity", options or {}, IDENTITY)
   local uid, gid = sys_cred.uid(), sys_cred.gid()
@@ -76,7 +88,9 @@ function M.identity(options)
   if old ~= "" and old:sub(-1) ~= "\n" then old = old .. "\n" end
   local line = ("%s:x:%d:%d:%s:%s:%s\n"):format(account.name, uid, gid, account.name, account.home, account.shell)
   local ok, why = sys_file.write(PASSWD, old .. line)
-  if not ok then
+  if not ok and options.optional then
+    account.name = nil
+  elseif not ok then
     refuse("the uid %d has no entry in %s, and it can't be added: %s; let the image have it, or let its group 0 " ..
       "write the file: chmod g=u %s", uid, PASSWD, why:match("([^:]+)$"):gsub("^ ", ""), PASSWD)
   end

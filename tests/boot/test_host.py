@@ -75,6 +75,17 @@ def test_identity_that_cannot_be_added(boot):
             "have it, or let its group 0 write the file: chmod g=u /etc/passwd") in c.err
 
 
+def test_a_uid_may_stay_without_a_name(boot):
+    c = boot(SCRIPT + '''
+        assert(host.user("root") == nil and host.user(0) == nil and host.user("daemon").uid == 1)
+        local account = host.identity { name = "web", optional = true }
+        init.log("notice", "%s %d", account.name, account.uid)
+        init.exit()
+    ''', inside=NO_ENTRY + "mount -o remount,bind,ro /etc/passwd")
+    assert c.wait() == 0, c.err
+    assert "nil 0" in c.err
+
+
 MACHINE_ID = '''
     echo "$ID" > /run/id
     test -e /etc/machine-id || touch /etc/machine-id

@@ -71,6 +71,22 @@ describe("moonrise.host", function()
       "root:x:0:0:root:/root:/bin/sh\nweb:x:12345:0:web:/data:/sbin/nologin\n" }, written)
   end)
 
+  it("knows accounts", function()
+    users.web = { name = "web", uid = 33 }
+    assert.equal(33, host.user("web").uid)
+    assert.is_nil(host.user("nobody"))
+    assert.is_nil(host.user(33))
+    assert.error_matches(function() host.user(true) end, "host.user takes a name or a uid, not a boolean")
+    assert.error_matches(function() host.user() end, "host.user takes a name or a uid, not nil")
+  end)
+
+  it("leaves a uid without a name where passwd can't be written", function()
+    refusal = "Read-only file system"
+    local account = host.identity { name = "web", home = "/data", optional = true }
+    assert.is_nil(account.name)
+    assert.equal(12345, account.uid)
+  end)
+
   it("says what to do where passwd can't be written", function()
     refusal = "Permission denied"
     assert.error_matches(function() host.identity {} end,
