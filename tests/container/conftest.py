@@ -17,17 +17,26 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.skip(reason="needs podman and root"))
 
 
+def pytest_sessionfinish(session):
+    """The images of a run go with the last of its workers."""
+    if hasattr(session.config, "workerinput") or not shutil.which("podman"):
+        return
+    found = tool.podman("images", "--filter", f"reference=moonrise-test-*-{tool.RUN}", "--format", "{{.Repository}}")
+    if found.stdout:
+        tool.podman("rmi", "--force", "--ignore", *found.stdout.split(), timeout=120)
+
+
 @pytest.fixture(scope="session")
-def images():
-    """Make and name images; those made here are removed at the end."""
-    made = []
+def images(tmp_path_factory):
+    """Make and name images, which all workers share."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
 
     def build(name, containerfile, *options, context=tool.ROOT):
-        made.append(tool.build(name, containerfile, *options, context=context))
-        return made[-1]
+        return tool.build_once(folder, name, containerfile, *options, context=context)
 
-    yield build
-    tool.podman("rmi", "--force", "--ignore", *made, timeout=120)
+    return build
 
 
 @pytest.fixture(scope="session")

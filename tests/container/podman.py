@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Containers for the tests, by podman and runc. Every name ends in the test run's
-process id, so that two runs on one machine keep apart and nothing is removed that
-the run did not make."""
+"""Containers for the tests, by podman and runc. Every name has a process id of the test
+run in it, so that two runs on one machine keep apart and nothing is removed that the run
+did not make."""
+import fcntl
 import functools
 import itertools
 import json
@@ -14,6 +15,7 @@ from moonrise import BINARY, DEADLINE, ROOT, _Reader, eventually, set_window_siz
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": HERE + "/containers.conf"}
 NUMBER = itertools.count(1)
+RUN = os.environ.setdefault("MOONRISE_RUN", str(os.getpid()))  # what all workers of pytest-xdist share
 
 
 def podman(*argv, timeout=DEADLINE, check=False, **options):
@@ -33,7 +35,7 @@ def base_image(release):
 
 def build(name, containerfile, *options, context):
     """An image of a Containerfile, given by its path or as its text."""
-    tag = f"moonrise-test-{name}-{os.getpid()}"
+    tag = f"moonrise-test-{name}-{RUN}"
     text = None
     if "\n" in containerfile:
         containerfile, text = "-", containerfile
@@ -42,6 +44,18 @@ def build(name, containerfile, *options, context):
                           env=ENVIRONMENT, input=text, text=True, capture_output=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return tag
+
+
+def build_once(folder, name, containerfile, *options, context):
+    """The same, for all workers of pytest-xdist: the first one builds it, the others wait."""
+    with open(f"{folder}/image-{name}", "a+", encoding="utf-8") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        record.seek(0)
+        tag = record.read()
+        if not tag:
+            tag = build(name, containerfile, *options, context=context)
+            record.write(tag)
+        return tag
 
 
 class Container:
