@@ -34,7 +34,7 @@ local function as_markdown(entries)
   local lines = { "| Setting | Takes | If it is not given | Meaning |", "|---|---|---|---|" }
   for _, entry in ipairs(entries) do
     local setting = entry.setting
-    local absent = setting.default and ("`%s`"):format(setting.default) or status_of(setting)
+    local absent = (setting.default or "") ~= "" and ("`%s`"):format(setting.default) or status_of(setting)
     lines[#lines + 1] = ("| `%s` | %s | %s | %s |"):format(entry.name, cell(types.takes(setting)), cell(absent),
       cell(setting.doc or ""))
   end

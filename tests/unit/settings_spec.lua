@@ -29,6 +29,7 @@ Each may also be given as a file: NAME_FILE=PATH, $CREDENTIALS_DIRECTORY/NAME or
   it("as markdown", function()
     local page = settings.page(entries, "markdown")
     assert.truthy(page:find("| `HTTP_PORT` | a port, a number from 1 to 65535 | `80` |  |\n", 1, true))
+    assert.truthy(page:find("| `MOTD` | a text | default \"\" |  |\n", 1, true))
     assert.truthy(page:find("| required | first line second \\| line |\n", 1, true))
   end)
 
