@@ -5,35 +5,36 @@ local env = require "moonrise.env"
 local fs = require "moonrise.fs"
 local ds389 = require "apps.ds389"
 
+local check = ds389.check
 local cfg = env.read {
-  DS_SUFFIX_NAME = { type = "dn", optional = true, check = ds389.check.suffix, doc = "what the first boot makes" },
+  DS_SUFFIX_NAME = { type = "dn", optional = true, check = check.suffix, doc = "suffix that the first boot makes" },
   DS_DM_PASSWORD = { type = "secret", min = 8, optional = true, doc = "of cn=Directory Manager" },
-  DS_HOSTNAME = { type = "hostname", optional = true, doc = "in our own certificate; default: the container's" },
+  DS_HOSTNAME = { type = "hostname", optional = true, doc = "in our own certificate; else the container's" },
   DS_IMPORT = { type = "path", optional = true, doc = "LDIF file that the first boot fills the suffix from" },
-  DS_BACKUP = { type = "string", optional = true, check = ds389.check.calendar, doc = "daily, 03:30, ..." },
-  DS_BACKUP_KEEP = { type = "int", min = 1, default = 7, doc = "backups that stay in /data/bak" },
-  DS_REPLICA_ID = { type = "int", min = 1, max = 65534, optional = true, doc = "of this supplier among others" },
-  DS_REPLICATION_PEERS = { type = "list", default = {}, check = ds389.check.peers, doc = "HOST[:PORT], ..." },
-  DS_REPLICATION_PASSWORD = { type = "secret", min = 8, optional = true, doc = "the same for all of them" },
+  DS_BACKUP = { type = "string", optional = true, check = check.calendar, doc = "when to back up: daily, 03:30, ..." },
+  DS_BACKUP_KEEP = { type = "int", min = 1, default = 7, doc = "how many backups stay in /data/bak" },
+  DS_REPLICA_ID = { type = "int", min = 1, max = 65534, optional = true, doc = "makes it a supplier, by this number" },
+  DS_REPLICATION_PEERS = { type = "list", default = {}, check = check.peers, doc = "the others: HOST[:PORT], ..." },
+  DS_REPLICATION_PASSWORD = { type = "secret", min = 8, optional = true, doc = "the same for all suppliers" },
   DS_REPLICATION_SEED = { type = "bool", default = false, doc = "give our data to the others, once" },
-  DS_DB_LIB = { type = "enum", values = { "bdb", "mdb" }, optional = true, doc = "database of the first boot" },
+  DS_DB_LIB = { type = "enum", values = { "bdb", "mdb" }, optional = true, doc = "database that the first boot makes" },
   DS_DB_SIZE = { type = "bytes", min = "64M", default = "20G", doc = "how large a database of mdb may become" },
-  DS_INDEXES = { type = "list", default = {}, check = ds389.check.indexes, doc = "mail:eq:sub, ..." },
+  DS_INDEXES = { type = "list", default = {}, check = check.indexes, doc = "that are to be there: mail:eq:sub, ..." },
   DS_REINDEX = { type = "bool", default = false, doc = "build all indexes anew before the server starts" },
-  DS_MEMORY_PERCENTAGE = { type = "int", min = 0, max = 100, optional = true, doc = "for caches of bdb" },
-  DS_PLUGINS_ON = { type = "list", default = {}, check = ds389.check.plugin, doc = "memberOf, USN, ..." },
-  DS_PLUGINS_OFF = { type = "list", default = {}, check = ds389.check.plugin },
-  ["DS_CONFIG_*"] = { check = ds389.check.config, doc = "attributes of cn=config: DS_CONFIG_nsslapd_sizelimit" },
+  DS_MEMORY_PERCENTAGE = { type = "int", min = 0, max = 100, optional = true, doc = "for the caches of bdb" },
+  DS_PLUGINS_ON = { type = "list", default = {}, check = check.plugin, doc = "plugins to switch on: memberOf, USN" },
+  DS_PLUGINS_OFF = { type = "list", default = {}, check = check.plugin, doc = "plugins to switch off" },
+  ["DS_CONFIG_*"] = { check = check.config, doc = "attributes of cn=config: DS_CONFIG_nsslapd_sizelimit" },
   DS_ERRORLOG_LEVEL = { type = "int", min = 0, default = 0, doc = "what else ns-slapd logs: a sum of bits" },
-  DS_STARTUP_TIMEOUT = { type = "duration", min = "1s", default = "60s" },
-  DS_STOP_TIMEOUT = { type = "duration", default = "60s", doc = "docker stop --time has to fit" },
+  DS_STARTUP_TIMEOUT = { type = "duration", min = "1s", default = "60s", doc = "in which the server has to be ready" },
+  DS_STOP_TIMEOUT = { type = "duration", default = "60s", doc = "until it is killed; podman stop --time has to fit" },
   DS_RESTART = { type = "enum", values = { "no", "on-failure", "always" }, default = "no", doc = "when ns-slapd ends" },
-  SUFFIX_NAME = { type = "dn", optional = true, check = ds389.check.suffix, doc = "the old name of DS_SUFFIX_NAME" },
+  SUFFIX_NAME = { type = "dn", optional = true, check = check.suffix, doc = "the old name of DS_SUFFIX_NAME" },
   ERRORLOG_LEVEL = { type = "int", min = 0, optional = true, doc = "the old name of DS_ERRORLOG_LEVEL" },
 }
-ds389.check.together(cfg)
+check.together(cfg)
 init.stop_timeout = cfg.DS_STOP_TIMEOUT
-local suffix = ds389.check.suffix_of(cfg)
+local suffix = check.suffix_of(cfg)
 local hostname = cfg.DS_HOSTNAME or fs.read("/proc/sys/kernel/hostname"):match("%S+") or "localhost"
 
 -- As root the server is dirsrv; as any other uid it is that one, with the group 0.
@@ -58,7 +59,7 @@ server:certify(hostname, tls)
 local config = server:open_configuration()
 config:set("cn=config", "nsslapd-localhost", hostname)
 config:set("cn=config", "nsslapd-localuser", account.name)
-if cfg.DS_DM_PASSWORD and not server.is_new then
+if cfg.DS_DM_PASSWORD and not server.created then
   config:set("cn=config", "nsslapd-rootpw", ds389.hash(cfg.DS_DM_PASSWORD, config:get("cn=config", "nsslapd-rootpw")))
 end
 config:set_all(cfg["DS_CONFIG_*"])
@@ -74,7 +75,7 @@ local agree = cfg.DS_REPLICA_ID and server:replicate(config, {
 config:save()
 
 server:start(config, {
-  level = ds389.check.old(cfg, "ERRORLOG_LEVEL") or cfg.DS_ERRORLOG_LEVEL, start_timeout = cfg.DS_STARTUP_TIMEOUT,
+  level = check.old(cfg, "ERRORLOG_LEVEL") or cfg.DS_ERRORLOG_LEVEL, start_timeout = cfg.DS_STARTUP_TIMEOUT,
   stop = { grace = cfg.DS_STOP_TIMEOUT }, restart = cfg.DS_RESTART,
 })
 if agree then agree() end

@@ -5,6 +5,7 @@
 local fault = require "moonrise.fault"
 local fs = require "moonrise.fs"
 local init = require "moonrise"
+local passwords = require "apps.ds389.passwords"
 
 local M = {}
 
@@ -31,7 +32,7 @@ local function open(server, is_empty)
   server:mkdir(at)
   local pin = server.config .. "/pwdfile.txt"
   if not fs.exists(pin) then
-    local secret = server.random_password()
+    local secret = passwords.random()
     server:write(server.config .. "/pin.txt", "Internal (Software) Token:" .. secret .. "\n", "0600")
     server:write(pin, secret .. "\n", "0600")
   end

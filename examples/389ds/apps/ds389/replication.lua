@@ -5,6 +5,7 @@
 -- @module apps.ds389.replication
 local init = require "moonrise"
 local ldif = require "moonrise.format.ldif"
+local passwords = require "apps.ds389.passwords"
 local settings = require "apps.ds389.settings"
 
 local M = {}
@@ -23,16 +24,16 @@ end
 --- What dse.ldif needs for it.
 -- @tparam Configuration config
 -- @tparam table options suffix, id, password
--- @func hash of a password and its old hash
 -- @treturn table what `agree` has to know: is_new, whether the password is another one than
 --   before; and the peers that there are agreements with
-function M.configure(config, options, hash)
+function M.configure(config, options)
   local suffix, replica = options.suffix, replica_of(options.suffix)
   config:add(MANAGER, {
     objectClass = { "top", "inetUser", "netscapeServer", "nsAccount" },
     cn = "replication manager", uid = "replication manager",
   })
-  local is_new = config:set(MANAGER, "userPassword", hash(options.password, config:get(MANAGER, "userPassword")))
+  local is_new = config:set(MANAGER, "userPassword",
+    passwords.hash(options.password, config:get(MANAGER, "userPassword")))
   config:add(replica, {
     objectClass = { "top", "nsDS5Replica", "extensibleObject" }, cn = "replica",
     nsDS5ReplicaRoot = suffix, nsDS5Flags = 1, nsDS5ReplicaType = 3, nsDS5ReplicaBindDN = MANAGER,

@@ -11,10 +11,9 @@ local fault = require "moonrise.fault"
 local fs = require "moonrise.fs"
 local host = require "moonrise.host"
 local init = require "moonrise"
+local passwords = require "apps.ds389.passwords"
 local probe = require "moonrise.probe"
 local settings = require "apps.ds389.settings"
-local sys_file = require "sys.file"
-local sys_host = require "sys.host"
 
 local M = {}
 
@@ -28,6 +27,9 @@ local LOG_LEVEL = 266354688 -- what ns-slapd says without being asked for more
 --- The checks of settings.
 M.check = settings
 
+--- A password as the server keeps it.
+M.hash = passwords.hash
+
 local Instance = {}
 Instance.__index = Instance
 
@@ -37,17 +39,17 @@ Instance.__index = Instance
 local CHANGE_USER = { "setuid", "setgid", "chown", "dac_override", "fowner" }
 
 --- Who the server runs as: dirsrv when we are root and may become it, else who we are.
--- @treturn table name; and user, for the options of processes and files, when that is another than ours
+-- @treturn table name and uid; and user, for the options of processes and files, when that is another than ours
 function M.account()
   local may_change = true
   for _, name in ipairs(CHANGE_USER) do may_change = may_change and caps.has(name) end
-  if may_change then return { name = "dirsrv", user = "dirsrv" } end
-  local own = host.identity { name = "ldap", home = "/data" }
+  if may_change then return { name = "dirsrv", user = "dirsrv", uid = (host.user("dirsrv") or {}).uid } end
+  local own = host.identity { name = "ldap", home = "/data", optional = true }
   if own.uid == 0 and not caps.has("setgid") then
     fault.raise(STATUS.settings, "ns-slapd does not run as root without the capability SETGID; " ..
       "let the container have another uid with the group 0, such as --user 389:0")
   end
-  return { name = own.name }
+  return { name = own.name, uid = own.uid }
 end
 
 --- The folders of the volume. Who comes after us with another uid comes with the group
@@ -65,21 +67,32 @@ function M.version()
   return fs.read(SHARE .. "/inf/defaults.inf"):match("\nversion = (%S+)") or "unknown"
 end
 
+-- ns-slapd wants its uid to have a name, which a read-only /etc/passwd can't give it.
+local function lend_name(account, path)
+  account.name = "ldap"
+  fs.write(path, ("%s:x:%d:0::/data:/sbin/nologin\n"):format(account.name, account.uid))
+  return { LD_PRELOAD = "libnss_wrapper.so", NSS_WRAPPER_PASSWD = path, NSS_WRAPPER_GROUP = "/etc/group" }
+end
+
 --- The instance on a volume.
 -- @tparam volume data
 -- @tparam table account of M.account
 function M.instance(data, account)
   if account.user then fs.chown(data:path(), account.user, "root") end -- mdb imports beside the databases
-  local server = setmetatable({ data = data, account = account, config = data:path("config") }, Instance)
-  server.socket = data:path("run/slapd-localhost.socket")
-  return server
+  return setmetatable({
+    data = data, account = account, config = data:path("config"), socket = data:path("run/slapd-localhost.socket"),
+    env = not account.name and lend_name(account, data:path("run/passwd")) or nil,
+  }, Instance)
+end
+
+-- Options of a process that make it the server's user.
+function Instance:as_user(options)
+  options.user, options.umask, options.env = self.account.user, "007", self.env
+  return options
 end
 
 --- Run a command as the server's user.
-function Instance:run(options)
-  options.user, options.umask = self.account.user, "007"
-  return init.run(options)
-end
+function Instance:run(options) return init.run(self:as_user(options)) end
 
 --- A file that the server may change.
 function Instance:write(path, text, mode)
@@ -90,47 +103,15 @@ function Instance:mkdir(path)
   fs.mkdir(path, { mode = "2770", owner = self.account.user, group = "root" })
 end
 
--- ---- passwords
-
---- 24 characters out of 64 by chance.
-function M.random_password()
-  local file <close> = assert(io.open("/dev/urandom", "rb"))
-  local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-  return (file:read(24):gsub(".", function(c)
-    local at = (c:byte() & 63) + 1
-    return alphabet:sub(at, at)
-  end))
-end
-
-Instance.random_password = M.random_password
-
--- pwdhash takes the password as an argument, where every process can read it.
-local HASH = [[
-import base64, hashlib, os, sys
-salt = base64.b64decode(sys.argv[1]) if len(sys.argv) > 1 else os.urandom(24)
-hashed = hashlib.pbkdf2_hmac("sha512", sys.stdin.buffer.read(), salt, 10000)
-print("{PBKDF2-SHA512}10000$" + base64.b64encode(salt).decode() + "$" + base64.b64encode(hashed).decode())
-]]
-
---- A password as the server keeps it.
--- @param password text or secret
--- @string[opt] old hash: the result is the same when it is of the same password
-function M.hash(password, old)
-  local salt = (old or ""):match("^{PBKDF2%-SHA512}10000%$([^$]+)%$")
-  return init.run({
-    "python3", "-I", "-S", "-c", HASH, salt, stdin = { text = password }, stdout = "capture", name = "hash",
-  }).stdout:match("%S+") or old or "none" -- a rehearsal runs nothing
-end
+-- ---- the first boot
 
 --- A password by chance, in a file that only root and the server can read.
 function Instance:keep_password()
-  local password, path = M.random_password(), self.config .. "/directory-manager.password"
+  local password, path = passwords.random(), self.config .. "/directory-manager.password"
   self:write(path, password .. "\n", "0600")
   init.log("notice", "the password of %s is in %s", ROOT_DN, path)
   return password
 end
-
--- ---- the first boot
 
 --- Is there an instance, complete or not?
 function Instance:exists()
@@ -158,8 +139,8 @@ end
 
 -- ns-slapd itself does not say what it lacks.
 function Instance:check_space()
-  local free = sys_file.space(self.data:path())
-  if free and free < SPACE then
+  local free = fs.space(self.data:path())
+  if free < SPACE then
     fault.raise(STATUS.volume, "the volume %s is too small: a first boot takes %d MiB, and %d are free",
       self.data:path(), SPACE >> 20, free >> 20)
   end
@@ -232,15 +213,17 @@ function Instance:create(options)
   if options.suffix then new:add_suffix(options.suffix, self.data:path("db/" .. configuration.BACKEND)) end
   local hash
   init.all(
-    function() hash = M.hash(options.password) end,
+    function() hash = passwords.hash(options.password) end,
     function() self:certify(options.hostname, options.tls) end,
     function() if options.suffix then self:import(new, options) end end)
   new:set("cn=config", "nsslapd-rootpw", hash)
   new:set("cn=config", "nsslapd-securePort", 3636)
   new:set("cn=config", "nsslapd-security", "on")
-  self:write(self.config .. "/dse.ldif", new:text(), "0600")
+  local text = new:text()
+  self:write(self.config .. "/dse.ldif", text, "0600")
   self:write(self:marker(), (CONTAINER_INF:gsub("{suffix}", options.suffix or "")))
-  self.is_new = true
+  new:belong_to(self, text)
+  self.created = new
 end
 
 --- The end of the first boot, and the record of the version that was here last.
@@ -275,11 +258,9 @@ end
 
 --- dse.ldif, to be changed.
 function Instance:open_configuration()
-  local present = configuration.load(self)
-  if present then return present end
-  if sys_host.mode ~= "boot" then return self:new_configuration { hostname = "localhost" } end
-  fault.raise(STATUS.volume, "the record of this volume says that the instance was made, but dse.ldif is gone; " ..
-    "put it back, or remove all of the volume, %s too", self.data:path(".moonrise"))
+  return self.created or configuration.load(self) or
+    fault.raise(STATUS.volume, "the record of this volume says that the instance was made, but dse.ldif is gone; " ..
+      "put it back, or remove all of the volume, %s too", self.data:path(".moonrise"))
 end
 
 --- The certificate: from a folder with server.key, server.crt and ca/*.crt, or our own.
@@ -292,10 +273,10 @@ end
 
 --- Give the files to the server's user, if they are somebody else's.
 function Instance:own_files()
-  local account = require("sys.cred").user(self.account.user or self.account.name)
+  local account = self.account
   local present = fs.stat(self.config .. "/dse.ldif") or fs.stat(self.config .. "/dse.ldif.bak")
   if not present or present.uid == account.uid then return end
-  if self.account.user then return init.run { "chown", "-R", self.account.user .. ":root", self.data:path() } end
+  if account.user then return init.run { "chown", "-R", account.user .. ":root", self.data:path() } end
   fault.raise(STATUS.volume, "dse.ldif belongs to the uid %d, and we are %d: start the container once as root, or " ..
     "with that uid", present.uid, account.uid)
 end
@@ -403,12 +384,14 @@ function Instance:start(config, options)
   options[1], options.name = "ns-slapd", "ns-slapd"
   table.move({ "-D", CONFIG, "-i", pidfile, "-d", LOG_LEVEL | options.level }, 1, 6, 2, options)
   options.level = nil
-  options.user, options.umask = self.account.user, "007"
   options.ready, options.health = probe.all { probe.notify(), answers }, answers
-  local ok, service = pcall(init.start, options)
-  if ok then return service end
-  config:restore()
-  error(service, 0)
+  local ok, service = pcall(init.start, self:as_user(options))
+  if not ok then
+    config:restore()
+    error(service, 0)
+  end
+  config:keep()
+  return service
 end
 
 --- Write backups at times of the calendar.
@@ -421,7 +404,7 @@ end
 -- @tparam table options suffix, id, peers, password, seed
 function Instance:replicate(config, options)
   local replication = require "apps.ds389.replication"
-  local known = replication.configure(config, options, M.hash)
+  local known = replication.configure(config, options)
   return function()
     replication.agree(self, options, known)
     if options.seed then replication.seed(self, options) end

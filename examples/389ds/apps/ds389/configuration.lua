@@ -33,11 +33,17 @@ function M.load(server)
       if name ~= "dse.ldif" then init.log("warning", "dse.ldif is missing or empty: %s takes its place", name) end
       local is_odd = text:find("\n\n\n", 1, true) ~= nil -- more than one empty line is too much for ns-slapd
       local configuration = M.new(is_odd and text:gsub("\n\n\n+", "\n\n") or text)
-      configuration.path, configuration.server, configuration.before = server.config .. "/dse.ldif", server, text
+      configuration:belong_to(server, text)
       configuration.is_changed = name ~= "dse.ldif" or is_odd
       return configuration
     end
   end
+end
+
+--- It is what a server has from here on, which is this text, and changes are of interest.
+function Configuration:belong_to(server, text)
+  self.path, self.server, self.before = server.config .. "/dse.ldif", server, text
+  self.is_new, self.is_changed = false, false
 end
 
 function Configuration:text() return tostring(self.document) end
@@ -53,6 +59,9 @@ function Configuration:save()
   self.saved_suffixes, self.document = self:suffixes(), nil
   collectgarbage()
 end
+
+--- The server runs with the changes, and they stay.
+function Configuration:keep() self.before = nil end
 
 --- Take all changes back, for a server that does not start with them.
 function Configuration:restore()
