@@ -9,7 +9,7 @@ import pytest
 
 from moonrise import eventually
 from podman import podman
-from conftest import ENV, SUFFIX, Server
+from conftest import ENV, PASSWORD, SUFFIX, Server
 from test_389ds_together import authority, certificate
 
 LDAPS = "ldaps://localhost:3636"
@@ -118,6 +118,67 @@ def test_a_crash_with_a_policy_is_a_restart(start):
     assert c.stop() == 0
 
 
+def test_a_crash_is_a_failure_for_podman_too(start):
+    c = start(options=["--restart", "on-failure:3"]).wait_ready()
+    signal(c, "KILL")
+    eventually(lambda: c.inspect("{{.State.Pid}}"), lambda pid: pid not in ("0", c.pid))
+    del c.pid
+    c.wait_ready()
+    assert c.binds()
+    assert c.stop() == 0
+
+
+def fake(folder, name, text):
+    """A program to be mounted over the one of the image."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return ["--volume", f"{path}:/usr/{'sbin' if name == 'ns-slapd' else 'bin'}/{name}:ro"]
+
+
+def test_a_server_that_is_not_ready_in_time(start, tmp_path):
+    c = start({"DS_DM_PASSWORD": PASSWORD, "DS_STARTUP_TIMEOUT": "1s"}, options=fake(tmp_path, "ns-slapd", "sleep 1000"))
+    assert c.wait() == 75
+    assert "ns-slapd was not ready after 1s" in c.log
+
+
+def test_a_server_that_does_not_end_in_time(start, volume):
+    c = start({**ENV, "DS_STOP_TIMEOUT": "1s"}, on=volume).wait_ready()
+    signal(c, "STOP")
+    assert c.stop() == 137
+    c = start(on=volume).wait_ready()
+    assert c.binds()
+    assert c.stop() == 0
+
+
+def test_a_tool_that_fails_is_told_and_the_next_boot_goes_on(start, volume, tmp_path):
+    c = start(on=volume, options=fake(tmp_path, "certutil", "echo out of order >&2; exit 3"))
+    assert c.wait() == 70
+    assert "certutil failed with exit status 3" in c.log and "out of order" in c.log
+    c = start(on=volume).wait_ready()
+    assert c.binds() and f"dn: {SUFFIX}" in c.search(SUFFIX)
+    assert c.stop() == 0
+
+
+def test_a_port_that_is_taken(start):
+    c = start().wait_ready()
+    other = start(options=["--network", f"container:{c.name}"])
+    assert other.wait() not in (0, 137)
+    assert "All Interfaces port 3389 failed" in other.log
+    assert c.stop() == 0
+
+
+def test_orphans_leave_nothing(start):
+    c = start().wait_ready()
+    c.inside("sh", "-c", "n=0; while [ $n -lt 200 ]; do (sleep 0.2 &); n=$((n + 1)); done")
+
+    def states():
+        return set(re.findall(r"^\d+ \((.*)\) (\w)", c.inside("sh", "-c", "cat /proc/[0-9]*/stat").stdout, re.M))
+
+    eventually(states, lambda found: not any(name == "sleep" or state == "Z" for name, state in found))
+    assert c.stop() == 0
+
+
 def test_a_server_that_hangs_is_not_healthy(start):
     c = start().wait_ready()
     signal(c, "STOP")
@@ -129,9 +190,11 @@ def test_a_server_that_hangs_is_not_healthy(start):
     assert c.stop() == 0
 
 
-def test_a_stop_during_the_first_boot_is_no_success_and_no_loss(start):
+@pytest.mark.parametrize("step", ["config/unfinished", "ssca/ca.key", "db/userroot", "config/cert9.db"])
+def test_a_stop_during_the_first_boot_is_no_success_and_no_loss(start, step):
     c = start()
-    eventually(lambda: os.path.exists(c.in_volume("config/unfinished")))
+    path = c.in_volume(step)
+    eventually(lambda: os.path.exists(path))
     assert c.stop() == 143
     c.restart()
     assert c.binds() and f"dn: {SUFFIX}" in c.search(SUFFIX)
