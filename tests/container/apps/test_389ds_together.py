@@ -117,12 +117,14 @@ def test_an_import_that_can_not_be_done_is_no_server(start):
 # ---- Kubernetes
 
 
-@pytest.fixture
-def pod(bookworm):
-    """kube/389ds.yaml as podman plays it: a StatefulSet is beyond it, a Deployment is not."""
+@pytest.fixture(params=[389, 1000650000])
+def pod(bookworm, request):
+    """kube/389ds.yaml as podman plays it, which does not know StatefulSet, but what is in it; as the uid of the file, and
+    as one that OpenShift might give it."""
     with open(f"{ROOT}/examples/389ds/kube/389ds.yaml", encoding="utf-8") as file:
         text = file.read()
     text = text.replace("kind: StatefulSet", "kind: Deployment").replace("localhost/389ds:latest", f"localhost/{bookworm}:latest")
+    text = text.replace("runAsUser: 389\n", f"runAsUser: {request.param}\n")
     name = f"moonrise-test-{os.getpid()}-kube"
     for part in "data", "run", "tmp", "secrets":  # its volumes have the names as they are
         text = text.replace(f"name: {part}\n", f"name: {name}-{part}\n")
@@ -130,7 +132,7 @@ def pod(bookworm):
     text = text.replace("secretName: ds389\n", f"secretName: {name}\n")
     played = subprocess.run(["podman", "kube", "play", "-"], input=text, text=True, capture_output=True, check=False,
                             env=ENVIRONMENT, timeout=120)
-    yield name, played
+    yield name, played, request.param
     subprocess.run(["podman", "kube", "down", "-"], input=text, text=True, capture_output=True, check=False,
                    env=ENVIRONMENT, timeout=120)
     podman("volume", "rm", "--force", name, *(f"{name}-{part}" for part in ("claim", "run", "tmp")))
@@ -138,7 +140,7 @@ def pod(bookworm):
 
 
 def test_kube_play(pod):
-    name, played = pod
+    name, played, uid = pod
     assert played.returncode == 0, played.stderr
     names = podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
     container = next(one for one in names if one.startswith(name) and not one.endswith("-infra"))
@@ -148,7 +150,7 @@ def test_kube_play(pod):
     said = podman("exec", container, "ldapwhoami", "-x", "-H", "ldap://localhost:3389", "-D", "cn=Directory Manager",
                   "-w", password, check=True).stdout
     assert said == "dn: cn=directory manager\n"
-    assert podman("exec", container, "id", "-u").stdout == "389\n"
+    assert podman("exec", container, "id", "-u").stdout == f"{uid}\n"
     assert podman("exec", container, "touch", "/etc/x").returncode != 0
     podman("stop", "--time", "120", container, check=True, timeout=150)
     assert podman("inspect", "--format", "{{.State.ExitCode}}", container).stdout == "0\n"
