@@ -227,6 +227,7 @@ bench: all
 	tests/bench/services
 	tests/bench/logs
 	tests/bench/volumes
+	tests/bench/389ds
 
 # ---- what has to be installed; those of BUILD are enough for `make` and `make install`
 
