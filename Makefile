@@ -96,6 +96,11 @@ $O/%.o: core/%.c $O/ready $O/flags
 	$(call say,CC,$@)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# What waits for people need not be quick.
+ifndef SAN
+$O/edit.o $O/top.o: private OPT = -Os -g
+endif
+
 # The Lua modules, as bytecode; dkjson is Debian's lua-dkjson.
 $O/embed: $O/embed.o $(LUA_O)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm
