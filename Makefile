@@ -111,7 +111,7 @@ $O/embedded.c: $O/embed $(MODULES) $O/modules
 	mv $@.new $@
 
 $O/embedded.o: $O/embedded.c $O/flags
-	$(CC) $(WARN) $(CPPFLAGS) $(OPT) -c -o $@ $<
+	$(CC) $(WARN) $(CPPFLAGS) $(OPT) -fdata-sections -c -o $@ $<
 
 # The list of modules is a file, so that a module that is gone is noticed, too. So are
 # the flags: another flag makes everything again.
