@@ -50,20 +50,23 @@ static ssize_t get(const struct source *source, const char *key, void *value, si
 	return n < 0 ? -errno : n;
 }
 
-static int open_source(int folder, const char *name, struct source *ret_source)
+/* The size of the list of names, or -errno. */
+static ssize_t open_source(int folder, const char *name, struct source *ret_source)
 {
 	struct stat st;
+	ssize_t n;
 
 	snprintf(ret_source->path, sizeof(ret_source->path), "/proc/self/fd/%d/%s", folder, name);
 	ret_source->fd = -1;
-	if (lstat(ret_source->path, &st) == 0)
-		return 0;
+	n = list(ret_source, NULL, 0);
+	if (n >= 0 || n == -ENOTSUP)
+		return n;
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return -ENOTSUP;
 	ret_source->fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return ret_source->fd < 0 ? -errno : 0;
+	return ret_source->fd < 0 ? -errno : list(ret_source, NULL, 0);
 }
 
 static int compare(const void *a, const void *b)
@@ -109,9 +112,8 @@ int xattr_each(int folder, const char *name,
 	       void *context)
 {
 	struct source source;
-	int r = open_source(folder, name, &source);
-	__attribute__((unused)) auto_close int fd = r < 0 ? -1 : source.fd; /* closes it */
-	ssize_t size = r < 0 ? r : list(&source, NULL, 0);
+	ssize_t size = open_source(folder, name, &source);
+	__attribute__((unused)) auto_close int fd = source.fd; /* closes it */
 
 	if (size == 0 || size == -ENOTSUP)
 		return 0;
