@@ -246,6 +246,14 @@ int copy_attributes(int from, const char *name, const struct stat *model, int to
 
 /* ---- entries */
 
+/* Nobody gets at what is in the making, who is not going to. */
+static mode_t first_mode(const struct stat *model)
+{
+	bool is_ours = model->st_uid == geteuid() && model->st_gid == getegid();
+
+	return model->st_mode & (is_ours ? 0777 : 0700);
+}
+
 static int copy_file(int from, const char *name, const struct stat *model, struct made *made)
 {
 	auto_close int readable = openat(from, name, FILE_OPEN_SAFELY | O_RDONLY);
@@ -260,7 +268,7 @@ static int copy_file(int from, const char *name, const struct stat *model, struc
 		return -EOPNOTSUPP;
 	auto_close int fd =
 		openat(made->folder, made->name,
-		       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, model->st_mode & 0700);
+		       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, first_mode(model));
 	if (fd < 0)
 		return -errno;
 	made->fd = fd;
