@@ -43,6 +43,38 @@ static char *put_hex(char *out, const unsigned char *bytes, size_t size)
 	return out;
 }
 
+/* With leading zeros up to `width`. A manifest has many numbers, and printf is slow. */
+static char *put_number(char *out, uint64_t number, unsigned int base, int width)
+{
+	char text[24], *first = text + sizeof(text);
+
+	do
+		*--first = digits[number % base];
+	while ((number /= base) > 0 || text + sizeof(text) - first < width);
+	while (first < text + sizeof(text))
+		*out++ = *first++;
+	return out;
+}
+
+static char *put_decimal(char *out, uint64_t number, char end)
+{
+	out = put_number(out, number, 10, 1);
+	*out++ = end;
+	return out;
+}
+
+static char *put_time(char *out, const struct timespec *time)
+{
+	uint64_t seconds = (uint64_t)time->tv_sec;
+
+	if (time->tv_sec < 0) {
+		*out++ = '-';
+		seconds = -seconds;
+	}
+	out = put_decimal(out, seconds, '.');
+	return put_number(out, (uint64_t)time->tv_nsec, 10, 9);
+}
+
 static bool is_plain(unsigned char c)
 {
 	return c > ' ' && c != '%' && c != 0x7f;
@@ -73,7 +105,7 @@ static char *put_content(char *out, const struct entry *entry)
 	if (entry->type == 'l')
 		return put_text(out, entry->target);
 	if (entry->type == 'c' || entry->type == 'b')
-		return out + sprintf(out, "%u:%u", entry->device[0], entry->device[1]);
+		return put_number(put_decimal(out, entry->device[0], ':'), entry->device[1], 10, 1);
 	if (entry->has_hash)
 		return put_hex(out, entry->hash, ENTRY_HASH);
 	*out++ = '-';
@@ -84,14 +116,23 @@ size_t entry_encode(const struct entry *entry, bool timeless, char ret_line[stat
 {
 	char *out = ret_line;
 
-	out += sprintf(out, "%c %04o %u %u %llu ", entry->type, entry->mode, entry->uid, entry->gid,
-		       (unsigned long long)entry->size);
+	*out++ = entry->type;
+	*out++ = ' ';
+	out = put_number(out, entry->mode, 8, 4);
+	*out++ = ' ';
+	out = put_decimal(out, entry->uid, ' ');
+	out = put_decimal(out, entry->gid, ' ');
+	out = put_decimal(out, entry->size, ' ');
 	if (timeless && (entry->type != 'f' || entry->has_hash))
-		out += sprintf(out, "- ");
+		*out++ = '-';
 	else
-		out += sprintf(out, "%lld.%09ld ", (long long)entry->mtime.tv_sec,
-			       entry->mtime.tv_nsec);
-	out += entry->group ? sprintf(out, "%u ", entry->group) : sprintf(out, "- ");
+		out = put_time(out, &entry->mtime);
+	*out++ = ' ';
+	if (entry->group)
+		out = put_number(out, entry->group, 10, 1);
+	else
+		*out++ = '-';
+	*out++ = ' ';
 	if (entry->has_xattrs)
 		out = put_hex(out, entry->xattrs, XATTR_DIGEST);
 	else
