@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* To wake somebody up costs a good part of what a small file does. So who finds the queue
+ * full sleeps until half of it is done, and threads are woken up only while some sleep. */
 #include "crew.h"
 
 #include "util.h"
@@ -21,6 +23,8 @@ static void do_one(struct crew *crew)
 	crew->first = (crew->first + 1) % CREW_QUEUE;
 	crew->waiting--;
 	crew->busy++;
+	if (crew->waiting == CREW_QUEUE / 2)
+		pthread_cond_signal(&crew->less);
 	pthread_mutex_unlock(&crew->lock);
 	if (r == 0)
 		r = crew->run(job);
@@ -29,7 +33,8 @@ static void do_one(struct crew *crew)
 	crew->busy--;
 	if (crew->error == 0)
 		crew->error = r;
-	pthread_cond_broadcast(&crew->changed);
+	if (crew->waiting + crew->busy == 0)
+		pthread_cond_signal(&crew->less);
 }
 
 static void *work(void *context)
@@ -38,10 +43,13 @@ static void *work(void *context)
 
 	pthread_mutex_lock(&crew->lock);
 	while (!crew->over) {
-		if (crew->waiting > 0)
+		if (crew->waiting > 0) {
 			do_one(crew);
-		else
-			pthread_cond_wait(&crew->changed, &crew->lock);
+			continue;
+		}
+		crew->idle++;
+		pthread_cond_wait(&crew->more, &crew->lock);
+		crew->idle--;
 	}
 	pthread_mutex_unlock(&crew->lock);
 	return NULL;
@@ -56,7 +64,8 @@ void crew_begin(struct crew *crew, int (*run)(void *job), void (*drop)(void *job
 	pthread_attr_setstacksize(&attributes, 512 << 10); /* musl's own is small */
 	*crew = (struct crew){ .run = run, .drop = drop };
 	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->changed, NULL);
+	pthread_cond_init(&crew->more, NULL);
+	pthread_cond_init(&crew->less, NULL);
 	while (crew->size < wanted && crew->size < CREW_MAX &&
 	       pthread_create(&crew->threads[crew->size], &attributes, work, crew) == 0)
 		crew->size++;
@@ -69,12 +78,12 @@ int crew_add(struct crew *crew, void *job)
 
 	pthread_mutex_lock(&crew->lock);
 	while (crew->waiting == CREW_QUEUE)
-		pthread_cond_wait(&crew->changed, &crew->lock);
+		pthread_cond_wait(&crew->less, &crew->lock);
 	crew->queue[(crew->first + crew->waiting++) % CREW_QUEUE] = job;
 	if (crew->size == 0)
 		do_one(crew);
-	else
-		pthread_cond_broadcast(&crew->changed);
+	else if (crew->idle > 0)
+		pthread_cond_signal(&crew->more);
 	r = crew->error;
 	pthread_mutex_unlock(&crew->lock);
 	return r;
@@ -86,7 +95,7 @@ int crew_wait(struct crew *crew)
 
 	pthread_mutex_lock(&crew->lock);
 	while (crew->waiting + crew->busy > 0)
-		pthread_cond_wait(&crew->changed, &crew->lock);
+		pthread_cond_wait(&crew->less, &crew->lock);
 	r = crew->error;
 	pthread_mutex_unlock(&crew->lock);
 	return r;
@@ -97,10 +106,11 @@ void crew_done(struct crew *crew)
 	(void)crew_wait(crew);
 	pthread_mutex_lock(&crew->lock);
 	crew->over = true;
-	pthread_cond_broadcast(&crew->changed);
+	pthread_cond_broadcast(&crew->more);
 	pthread_mutex_unlock(&crew->lock);
 	for (int i = 0; i < crew->size; i++)
 		pthread_join(crew->threads[i], NULL);
-	pthread_cond_destroy(&crew->changed);
+	pthread_cond_destroy(&crew->more);
+	pthread_cond_destroy(&crew->less);
 	pthread_mutex_destroy(&crew->lock);
 }

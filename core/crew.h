@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #define CREW_MAX 8
-#define CREW_QUEUE 256
+#define CREW_QUEUE 32
 
 struct crew {
 	int (*run)(void *job);   /* 0 or -errno; the first error is answered by crew_wait */
@@ -17,9 +17,9 @@ struct crew {
 	pthread_t threads[CREW_MAX];
 	int size;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t more, less; /* jobs: for the threads, and for who adds them */
 	void *queue[CREW_QUEUE];
-	size_t first, waiting, busy;
+	size_t first, waiting, busy, idle;
 	bool over;
 	int error;
 };

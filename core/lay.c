@@ -12,6 +12,98 @@
 #define ROUND_ENTRIES 20000
 #define ROUND_BYTES (512ULL << 20)
 
+/* ---- making, in batches: two that make something in one folder stand in each other's
+ * way, so each batch is one folder's */
+
+#define BATCH_ENTRIES 32
+#define BATCH_BYTES (1 << 20)
+
+struct lay_batch {
+	struct lay *lay;
+	struct lay_folder *folder; /* open and held */
+	size_t count;
+	off_t bytes;
+	struct item {
+		struct stat model;
+		enum lay_how how;
+		bool keeps_own;
+		char name[NAME_MAX + 1];
+	} items[BATCH_ENTRIES];
+};
+
+/* What it is to be called, and what it is made as. */
+struct names {
+	char final[NAME_MAX + 1], first[NAME_MAX + 1];
+	bool same;
+};
+
+static void find_names(const struct lay_folder *folder, const char *name, enum lay_how how,
+		       struct names *ret_names)
+{
+	lay_suffix(name, how == LAY_BESIDE ? ".image-new" : "", ret_names->final);
+	ret_names->same = folder->making;
+	if (folder->making)
+		strcpy(ret_names->first, ret_names->final);
+	else
+		file_temporary_name(ret_names->final, ret_names->first);
+}
+
+static int make_entry(const struct lay_folder *folder, const struct item *item)
+{
+	const char *own = item->keeps_own ? item->name : NULL;
+	struct tree_path below = { "" };
+	struct names names;
+	int r;
+
+	find_names(folder, item->name, item->how, &names);
+	r = copy_entry(folder->from, item->name, &item->model, folder->to, names.first, own);
+	if (r != -EEXIST)
+		return r;
+	r = tree_remove_at(folder->to, names.first, &below);
+	return r < 0 ? r
+		     : copy_entry(folder->from, item->name, &item->model, folder->to, names.first,
+				  own);
+}
+
+static int run_batch(void *context)
+{
+	const struct lay_batch *batch = context;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < batch->count; i++)
+		r = lay_failed_at(batch->lay, batch->folder, batch->items[i].name,
+				  make_entry(batch->folder, &batch->items[i]));
+	return r;
+}
+
+static void drop_batch(void *context)
+{
+	struct lay_batch *batch = context;
+
+	if (!batch)
+		return;
+	pthread_mutex_lock(&batch->lay->lock);
+	lay_close_locked(batch->folder);
+	lay_drop_locked(batch->folder);
+	pthread_mutex_unlock(&batch->lay->lock);
+	free(batch);
+}
+
+static int send_batch(struct lay *lay)
+{
+	struct lay_batch *batch = lay->batch;
+
+	lay->batch = NULL;
+	return batch ? crew_add(&lay->crew, batch) : 0;
+}
+
+int lay_wait(struct lay *lay)
+{
+	int r = send_batch(lay);
+
+	return r < 0 ? r : crew_wait(&lay->crew);
+}
+
 /* ---- rounds */
 
 static int sync_all(struct lay *lay)
@@ -45,7 +137,7 @@ static int run_ops(struct lay *lay)
 
 static int end_round(struct lay *lay)
 {
-	int r = crew_wait(&lay->crew);
+	int r = lay_wait(lay);
 
 	if (r == 0 && lay->unsynced)
 		r = sync_all(lay);
@@ -79,67 +171,6 @@ static int count_one(struct lay *lay, const struct lay_folder *folder, uint64_t 
 	return r;
 }
 
-/* ---- making */
-
-struct job {
-	struct lay *lay;
-	struct lay_folder *folder; /* open and held */
-	struct stat model;
-	bool keeps_own;
-	char first[NAME_MAX + 1];
-	char name[NAME_MAX + 1];
-};
-
-static int make_entry(const struct job *job)
-{
-	const struct lay_folder *folder = job->folder;
-	const char *own = job->keeps_own ? job->name : NULL;
-	struct tree_path below = { "" };
-	int r = copy_entry(folder->from, job->name, &job->model, folder->to, job->first, own);
-
-	if (r != -EEXIST)
-		return r;
-	r = tree_remove_at(folder->to, job->first, &below);
-	return r < 0 ? r
-		     : copy_entry(folder->from, job->name, &job->model, folder->to, job->first,
-				  own);
-}
-
-static int run_job(void *context)
-{
-	const struct job *job = context;
-
-	return lay_failed_at(job->lay, job->folder, job->name, make_entry(job));
-}
-
-static void drop_job(void *context)
-{
-	struct job *job = context;
-
-	pthread_mutex_lock(&job->lay->lock);
-	lay_close_locked(job->folder);
-	lay_drop_locked(job->folder);
-	pthread_mutex_unlock(&job->lay->lock);
-	free(job);
-}
-
-/* What it is to be called, and what it is made as. */
-struct names {
-	char final[NAME_MAX + 1], first[NAME_MAX + 1];
-	bool same;
-};
-
-static void find_names(const struct lay_folder *folder, const char *name, enum lay_how how,
-		       struct names *ret_names)
-{
-	lay_suffix(name, how == LAY_BESIDE ? ".image-new" : "", ret_names->final);
-	ret_names->same = folder->making;
-	if (folder->making)
-		strcpy(ret_names->first, ret_names->final);
-	else
-		file_temporary_name(ret_names->final, ret_names->first);
-}
-
 /* What is in a folder in the making needs no name of its own at the end. */
 static int name_later(struct lay *lay, struct lay_folder *folder, const struct names *names,
 		      enum lay_how how)
@@ -149,30 +180,40 @@ static int name_later(struct lay *lay, struct lay_folder *folder, const struct n
 	return names->same ? 0 : lay_op_add(lay, folder, names->final, &op);
 }
 
-static struct job *new_job(struct lay *lay, struct lay_folder *folder, const char *name,
-			   const struct stat *model, const struct stat *own)
+static int begin_batch(struct lay *lay, struct lay_folder *folder)
 {
-	struct job *job = calloc(1, sizeof(*job));
-
-	if (!job)
-		return NULL;
-	*job = (struct job){ .lay = lay, .folder = folder, .model = *model, .keeps_own = own };
-	strcpy(job->name, name);
-	if (own) {
-		job->model.st_mode = (model->st_mode & S_IFMT) | (own->st_mode & 07777);
-		job->model.st_uid = own->st_uid;
-		job->model.st_gid = own->st_gid;
-	}
+	lay->batch = malloc(sizeof(*lay->batch));
+	if (!lay->batch)
+		return -ENOMEM;
+	lay->batch->lay = lay;
+	lay->batch->folder = folder;
+	lay->batch->count = 0;
+	lay->batch->bytes = 0;
 	lay_hold(lay, folder);
 	(void)lay_open(lay, folder); /* it is open already */
-	return job;
+	return 0;
+}
+
+static int add_item(struct lay *lay, struct lay_folder *folder, const struct item *item)
+{
+	struct lay_batch *batch = lay->batch;
+	int r = batch && batch->folder != folder ? send_batch(lay) : 0;
+
+	if (r == 0 && !lay->batch)
+		r = begin_batch(lay, folder);
+	if (r < 0)
+		return r;
+	batch = lay->batch;
+	batch->items[batch->count++] = *item;
+	batch->bytes += item->model.st_size;
+	return batch->count == BATCH_ENTRIES || batch->bytes >= BATCH_BYTES ? send_batch(lay) : 0;
 }
 
 int lay_make(struct lay *lay, struct lay_folder *folder, const char *name, enum lay_how how,
 	     const struct stat *model, const struct stat *own)
 {
+	struct item item = { .model = *model, .how = how, .keeps_own = own };
 	struct names names;
-	struct job *job;
 	int r = count_one(lay, folder, S_ISREG(model->st_mode) ? (uint64_t)model->st_size : 0);
 
 	if (r < 0 || lay->rehearsal)
@@ -181,11 +222,13 @@ int lay_make(struct lay *lay, struct lay_folder *folder, const char *name, enum 
 	r = name_later(lay, folder, &names, how);
 	if (r < 0)
 		return r;
-	job = new_job(lay, folder, name, model, own);
-	if (!job)
-		return -ENOMEM;
-	strcpy(job->first, names.first);
-	return crew_add(&lay->crew, job);
+	strcpy(item.name, name);
+	if (own) {
+		item.model.st_mode = (model->st_mode & S_IFMT) | (own->st_mode & 07777);
+		item.model.st_uid = own->st_uid;
+		item.model.st_gid = own->st_gid;
+	}
+	return add_item(lay, folder, &item);
 }
 
 /* ---- files of several names */
@@ -218,7 +261,7 @@ int lay_first_made(struct lay *lay, struct lay_folder *folder, const char *name,
 	ret_first->known = true;
 	if (r < 0 || lay->rehearsal)
 		return r;
-	r = crew_wait(&lay->crew);
+	r = lay_wait(lay);
 	find_names(folder, name, how, &names);
 	if (r == 0)
 		r = lay_first_there(lay, folder, names.final, ret_first);
@@ -336,7 +379,7 @@ int lay_begin(struct lay *lay, int from, int to)
 	lay->unsynced = true; /* the caller's notes */
 	lay->top = (struct lay_folder){ .from = from, .to = to, .users = 1, .holders = 1 };
 	pthread_mutex_init(&lay->lock, NULL);
-	crew_begin(&lay->crew, run_job, drop_job);
+	crew_begin(&lay->crew, run_batch, drop_batch);
 	return lay_note_mount(lay, to);
 }
 
@@ -349,6 +392,7 @@ int lay_finish(struct lay *lay)
 
 void lay_done(struct lay *lay)
 {
+	drop_batch(lay->batch);
 	crew_done(&lay->crew);
 	lay_op_forget(lay);
 	free(lay->ops);

@@ -61,7 +61,8 @@ struct lay {
 
 	struct lay_folder top;
 	struct crew crew;
-	pthread_mutex_t lock; /* of folders and `where` */
+	struct lay_batch *batch; /* what is to be given to the crew; NULL: nothing */
+	pthread_mutex_t lock;    /* of folders and `where` */
 	bool failed;
 	struct lay_op *ops; /* what is to be done when the round is on disk */
 	size_t op_count, op_room;
@@ -75,6 +76,9 @@ struct lay {
 /* `from` and `to` stay the caller's and open. lay_done is due whatever happened. */
 int lay_begin(struct lay *lay, int from, int to);
 void lay_done(struct lay *lay);
+
+/* All that was asked for is made. */
+int lay_wait(struct lay *lay);
 
 /* All that was asked for is done and on disk, and what was laid before, too. */
 int lay_finish(struct lay *lay);
