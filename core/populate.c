@@ -4,6 +4,7 @@
 #include "populate.h"
 
 #include "copy.h"
+#include "crew.h"
 #include "file.h"
 #include "present.h"
 #include "scan.h"
@@ -18,6 +19,18 @@
 #define HASHED_MAX (1 << 20)   /* larger files are told apart by time: users edit small ones */
 #define SCANNED "manifest-new" /* the template's, when it has none */
 
+/* The hashes of a template that has no manifest. For the first laying they are only needed
+ * at its end: so they are made from files that were just read, while the disk writes. */
+struct hashing {
+	struct work *work;
+	const char *from;    /* the manifest without them */
+	char path[PATH_MAX]; /* in the template, after an error */
+	struct manifest_reader reader;
+	struct manifest_writer writer;
+	struct crew crew;
+	bool begun;
+};
+
 /* What is open while we are at it. */
 struct work {
 	struct populate *p;
@@ -25,6 +38,8 @@ struct work {
 	int given, notes; /* .moonrise in the template and in the volume; -1: none */
 	char scratch[64]; /* a folder for the template's manifest, when there is none */
 	bool scanned;
+	uint64_t scanned_entries, scanned_bytes;
+	struct hashing *hashing; /* NULL: the template's manifest has its hashes */
 	struct upgrade_stream streams[UPGRADE_STREAMS];
 };
 
@@ -76,21 +91,39 @@ static void close_streams(struct work *work)
 
 /* ---- the template's manifest */
 
+struct listing {
+	struct work *work;
+	struct manifest_writer writer;
+};
+
 static int add_entry(void *context, const struct entry *entry)
 {
-	return manifest_add(context, entry);
+	struct listing *listing = context;
+
+	listing->work->scanned_entries++;
+	listing->work->scanned_bytes += entry->size;
+	return manifest_add(&listing->writer, entry);
 }
 
 static int scan_template(struct work *work, int folder)
 {
-	auto_free struct manifest_writer *writer = malloc(sizeof(*writer));
-	struct scan scan = {
-		.hash = true, .most = HASHED_MAX, .add = add_entry, .context = writer
-	};
+	auto_free struct listing *listing = calloc(1, sizeof(*listing));
+	struct scan scan = { .most = HASHED_MAX, .add = add_entry, .context = listing };
+	struct manifest_writer *writer;
 	int r;
 
-	if (!writer)
+	if (!work->streams[UPGRADE_BASE].used)
+		work->hashing = calloc(1, sizeof(*work->hashing));
+	else
+		scan.hash = true;
+	if (!listing || (!scan.hash && !work->hashing))
 		return -ENOMEM;
+	if (work->hashing) {
+		work->hashing->work = work;
+		work->hashing->writer.fd = -1;
+	}
+	listing->work = work;
+	writer = &listing->writer;
 	r = manifest_create(writer, folder, SCANNED, NULL);
 	writer->is_synced_later = true;
 	if (r == 0)
@@ -230,12 +263,80 @@ static int note_begin(struct work *work, int *ret_slot)
 	return r;
 }
 
+static int add_hashed(struct hashing *hashing)
+{
+	struct entry *entry = &hashing->reader.entry;
+	int r = 0;
+
+	if (entry->type == 'f' && entry->size <= HASHED_MAX) {
+		r = scan_hash(hashing->work->from, entry->path, entry->hash);
+		entry->has_hash = true;
+	}
+	if (r < 0)
+		strcpy(hashing->path, entry->path);
+	return r < 0 ? r : manifest_add(&hashing->writer, entry);
+}
+
+static int add_hashes(void *context)
+{
+	struct hashing *hashing = context;
+	int r = manifest_open(&hashing->reader, hashing->work->notes, hashing->from);
+
+	if (r < 0)
+		return r;
+	r = manifest_create(&hashing->writer, hashing->work->notes, note_name(UPGRADE_BASE), NULL);
+	while (r == 0 && (r = manifest_next(&hashing->reader)) == 1)
+		r = add_hashed(hashing);
+	manifest_close(&hashing->reader);
+	return r;
+}
+
+static void keep_hashing(void *context)
+{
+	(void)context; /* close_work */
+}
+
+static int begin_hashing(void *context)
+{
+	struct hashing *hashing = context;
+
+	hashing->begun = true;
+	crew_begin(&hashing->crew, add_hashes, keep_hashing);
+	return crew_add(&hashing->crew, hashing);
+}
+
+static int end_hashing(struct work *work)
+{
+	struct hashing *hashing = work->hashing;
+	int r = crew_wait(&hashing->crew);
+
+	if (r == 0)
+		r = manifest_finish(&hashing->writer);
+	if (r == 0)
+		strcpy(work->p->new_id, hashing->writer.id);
+	work->p->at_template = hashing->path[0];
+	strcpy(work->p->path.text, hashing->path[0] ? hashing->path : MANIFEST_PATH);
+	return r;
+}
+
+static void drop_hashing(struct hashing *hashing)
+{
+	if (hashing && hashing->begun) {
+		crew_done(&hashing->crew);
+		manifest_done(&hashing->writer);
+	}
+	free(hashing);
+}
+
 /* The new one is the last one now; those that were cut short no longer matter. */
 static int note_end(struct work *work, int slot)
 {
-	int r = 0;
+	int r = work->hashing ? end_hashing(work) : 0;
 
-	if (renameat(work->notes, note_name(slot), work->notes, note_name(UPGRADE_BASE)) < 0)
+	if (r < 0)
+		return r;
+	if (!work->hashing &&
+	    renameat(work->notes, note_name(slot), work->notes, note_name(UPGRADE_BASE)) < 0)
 		r = -errno;
 	for (int i = UPGRADE_CUT; r == 0 && i < UPGRADE_STREAMS; i++)
 		if (unlinkat(work->notes, note_name(i), 0) < 0 && errno != ENOENT)
@@ -260,7 +361,10 @@ static int walk(struct work *work, bool rehearsal)
 		r = open_stream(work, UPGRADE_NEW, work->given, given_name(work));
 	for (int i = 0; i < UPGRADE_STREAMS; i++)
 		streams[i] = &work->streams[i];
-	return r < 0 ? r : upgrade_walk(work->p, streams, work->from, work->to, rehearsal);
+	if (r < 0)
+		return r;
+	return upgrade_walk(work->p, streams, work->from, work->to, rehearsal,
+			    work->hashing && !rehearsal ? begin_hashing : NULL, work->hashing);
 }
 
 static int check_room(struct work *work)
@@ -276,10 +380,25 @@ static int check_room(struct work *work)
 	return p->is_small ? -ENOSPC : 0;
 }
 
+/* It counts what is missing, tells conflicts and finds damage. Of what was just scanned, all
+ * may be missing as far as there is room for it, and a first laying has no conflicts. */
+static int rehearse(struct work *work)
+{
+	struct populate *p = work->p;
+
+	if (work->hashing && !p->rehearsal) {
+		p->entries = work->scanned_entries;
+		p->bytes = work->scanned_bytes;
+		if (check_room(work) == 0)
+			return 0;
+	}
+	return walk(work, true);
+}
+
 static int lay_down(struct work *work)
 {
 	struct populate *p = work->p;
-	int slot = UPGRADE_CUT, r = walk(work, true);
+	int slot = UPGRADE_CUT, r = rehearse(work);
 
 	if (r == 0 && p->on_conflict == POPULATE_FAIL && p->conflicts > 0)
 		r = -EUCLEAN;
@@ -288,6 +407,8 @@ static int lay_down(struct work *work)
 	r = check_room(work);
 	if (r == 0)
 		r = note_begin(work, &slot);
+	if (work->hashing)
+		work->hashing->from = note_name(slot);
 	if (r == 0)
 		r = walk(work, false);
 	return r < 0 ? r : note_end(work, slot);
@@ -314,6 +435,7 @@ static int open_work(struct work *work)
 static void close_work(struct work *work)
 {
 	close_streams(work);
+	drop_hashing(work->hashing);
 	if (work->given >= 0 && work->scanned)
 		(void)unlinkat(work->given, SCANNED, 0);
 	if (work->scratch[0])

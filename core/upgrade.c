@@ -396,13 +396,17 @@ static void end(struct walk *w)
 }
 
 int upgrade_walk(struct populate *p, struct upgrade_stream **streams, int from, int to,
-		 bool rehearsal)
+		 bool rehearsal, int (*made)(void *context), void *context)
 {
 	struct walk w = { .p = p, .streams = streams };
 	int r = begin(&w, p, from, to, rehearsal);
 
 	if (r == 0)
 		r = walk_all(&w);
+	if (r == 0 && made)
+		r = lay_wait(&w.lay);
+	if (r == 0 && made)
+		r = made(context);
 	if (r == 0)
 		r = lay_finish(&w.lay);
 	p->entries = w.lay.entries;

@@ -27,8 +27,9 @@ struct upgrade_stream {
 /* r, after noting that it is this manifest that can't be used. */
 int upgrade_at(struct populate *p, const struct upgrade_stream *stream, int r);
 
-/* From the template to the volume; in a rehearsal, only count and tell. 0 or -errno. */
+/* From the template to the volume; in a rehearsal, only count and tell. `made` is called
+ * when all is made and what is left is mostly to wait for the disk. 0 or -errno. */
 int upgrade_walk(struct populate *p, struct upgrade_stream **streams, int from, int to,
-		 bool rehearsal);
+		 bool rehearsal, int (*made)(void *context), void *context);
 
 #endif

@@ -312,13 +312,26 @@ def test_hard_links_stay_together(upgrade):
     assert (upgrade.volume / "a").stat().st_nlink == 3
 
 
-def test_touched_files_count_as_unchanged(upgrade):
-    make_manifest(upgrade.image("one", {"f": "1"}))
-    make_manifest(upgrade.image("two", {"f": "2"}))
+@pytest.mark.parametrize("manifest", [False, True], ids=["scanned", "split"])
+def test_touched_files_count_as_unchanged(upgrade, manifest):
+    make_manifest(upgrade.image("one", {"f": "1"}), manifest)
+    make_manifest(upgrade.image("two", {"f": "2"}), manifest)
     upgrade.boot("one")
     os.utime(upgrade.volume / "f", (5, 5))
     upgrade.boot("two")
     assert upgrade.volume.found() == {"f": "2"}
+
+
+def test_an_image_that_is_built_again_is_the_same(upgrade):
+    for name, time in ("one", 5), ("two", 6):
+        image = upgrade.image(name, {"f": "1", "d/f": "2", "d/link": "-> f"})
+        for path in "f", "d/f", "d":
+            os.utime(image / path, (time, time))
+    journal = upgrade.volume / ".moonrise" / "journal"
+    upgrade.boot("one")
+    images = journal.read_bytes()
+    upgrade.boot("two")
+    assert journal.read_bytes() == images
 
 
 def test_files_of_one_time_and_size_are_told_apart(upgrade):
