@@ -96,9 +96,9 @@ $O/%.o: core/%.c $O/ready $O/flags
 	$(call say,CC,$@)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# What waits for people need not be quick.
+# What waits for people, or for the building of an image, need not be quick.
 ifndef SAN
-$O/edit.o $O/top.o: private OPT = -Os -g
+$(patsubst %,$O/%.o,edit listing split split_plan standing top volume): private OPT = -Os -g
 endif
 
 # The Lua modules, as bytecode; dkjson is Debian's lua-dkjson.
