@@ -38,21 +38,20 @@ local function resolve(self)
   end
 end
 
--- Raises when following `after` from `self` leads back to it, and shows the way.
-local function refuse_cycle(self)
-  local path, seen = {}, {}
+-- Raises when following `after` from one of them leads in a circle, and shows it.
+local function refuse_cycles(services)
+  local path, place, done = {}, {}, {}
   local function visit(service)
+    if done[service] then return end
     path[#path + 1] = service.name
-    if service == self and #path > 1 then
-      fault.raise(STATUS.script, "these wait for each other: %s", table.concat(path, " -> "))
+    if place[service] then
+      fault.raise(STATUS.script, "these wait for each other: %s", table.concat(path, " -> ", place[service]))
     end
-    if not seen[service] then
-      seen[service] = true
-      for _, other in ipairs(service.after) do visit(other) end
-    end
-    path[#path] = nil
+    place[service] = #path
+    for _, other in ipairs(service.after) do visit(other) end
+    path[#path], place[service], done[service] = nil, nil, true
   end
-  visit(self)
+  for _, service in ipairs(services) do visit(service) end
 end
 
 local DOWN = { stopped = true, failed = true }
@@ -72,7 +71,7 @@ function M.put(services)
     all[#all + 1] = self
   end
   for _, self in ipairs(services) do add(self) end
-  for _, self in ipairs(all) do refuse_cycle(self) end
+  refuse_cycles(all)
   return all
 end
 
