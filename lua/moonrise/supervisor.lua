@@ -40,11 +40,15 @@ for _, name in ipairs { "stop", "restart", "reload", "signal", "follow", "on", "
   LATER[name] = true
 end
 
-local methods = {}
-
-function Service.__index(_, key)
-  return methods[key] or LATER[key] and require("moonrise.handle")[key] or nil
-end
+local methods = setmetatable({}, {
+  __index = function(self, key)
+    if not rawget(LATER, key) then return nil end
+    setmetatable(self, nil)
+    for name, method in pairs(require "moonrise.handle") do self[name] = method end
+    return self[key]
+  end,
+})
+Service.__index = methods
 
 -- For the completion, which can't see what a function would answer.
 Service.__names = setmetatable(LATER, { __index = methods })
@@ -52,7 +56,10 @@ Service.__names = setmetatable(LATER, { __index = methods })
 -- State -------------------------------------------------------------------------
 
 local actions = setmetatable({}, {
-  __index = function(_, name) return require("moonrise.decline").actions[name] end,
+  __index = function(self, name)
+    setmetatable(self, { __index = require("moonrise.decline").actions })
+    return self[name]
+  end,
 })
 
 --- Tell a service's machine that something has happened.
