@@ -230,30 +230,77 @@ end
 
 -- Stopping all ----------------------------------------------------------------------
 
-local function running(self) return self.process or self.state == "waiting" or self.state == "backoff" end
-
--- Those started last stop first; of those started together, dependents first.
-local function stop_with_dependents_first(self)
-  for dependent in pairs(self.dependents) do
-    while dependent.rank == self.rank and running(dependent) do dependent.changed:wait() end
-  end
-  self:stop()
+--- Tell it to stop, without waiting for its end.
+function M.tell_to_stop(self)
+  self.told_to_stop = true
+  fire(self, "stop")
+  self:forget "delay_timer"
+  self:forget "start_timer"
 end
 
---- Stop every service in order. Runs in a task; the caller holds the deadline.
+local function running(self) return self.process or self.state == "waiting" or self.state == "backoff" end
+
+-- Stop services that were started together, dependents first. `held[self]` is how many of
+-- these still hold it back; in `free` are those that none does.
+local function stop_together(services)
+  local held, free, left, news = {}, {}, 0, task.condition()
+  local function let_go(self)
+    for _, other in ipairs(self.after) do
+      if held[other] then
+        held[other] = held[other] - 1
+        if held[other] == 0 then free[#free + 1] = other end
+      end
+    end
+  end
+  for _, self in ipairs(services) do
+    if running(self) then held[self], left = 0, left + 1 end
+  end
+  for self in pairs(held) do
+    for _, other in ipairs(self.after) do held[other] = held[other] and held[other] + 1 end
+  end
+  for _, self in ipairs(services) do
+    if held[self] == 0 then free[#free + 1] = self end
+  end
+  function supervisor.on_rest(self)
+    if not held[self] then return end
+    held[self], left = nil, left - 1
+    let_go(self)
+    news:broadcast()
+  end
+  while left > 0 do
+    local self = table.remove(free)
+    if self then M.tell_to_stop(self) else news:wait() end
+  end
+end
+
+-- Whatever the script began first: one that comes after another has started after it.
+local function put_below(self, rank)
+  if not self.rank or self.rank <= rank then return end
+  self.rank = rank
+  for _, other in ipairs(self.after) do put_below(other, rank) end
+end
+
+-- Those that run, by their rank.
+local function levels_of(services)
+  local levels = {}
+  for level = 1, supervisor.rank do levels[level] = {} end
+  for _, self in ipairs(services) do
+    for _, other in ipairs(running(self) and self.after or {}) do put_below(other, self.rank) end
+  end
+  for _, self in ipairs(services) do
+    if running(self) then table.insert(levels[self.rank], self) end
+  end
+  return levels
+end
+
+--- Stop every service in order: those started last stop first. Runs in a task; the
+-- caller holds the deadline.
 -- @treturn boolean false when one had to be killed
 function M.stop_all()
   local in_time = true
   supervisor.is_closing = true
-  for level = supervisor.rank, 1, -1 do
-    local stops = {}
-    for _, self in ipairs(supervisor.list) do
-      if self.rank == level and running(self) then
-        stops[#stops + 1] = task.spawn("stop " .. self.name, stop_with_dependents_first, self)
-      end
-    end
-    for _, stop in ipairs(stops) do stop:wait() end
-  end
+  local levels = levels_of(supervisor.list)
+  for level = #levels, 1, -1 do stop_together(levels[level]) end
   for _, self in ipairs(supervisor.list) do in_time = in_time and not self.was_killed end
   return in_time
 end

@@ -25,6 +25,8 @@ M.changed = task.condition()
 --- Called in the scheduler when a service is over without having been told to:
 -- set by moonrise.boot.
 M.on_over = function() end
+--- Called in the scheduler when a service is stopped or has failed.
+M.on_rest = function() end
 
 --- How many starts the script has made; stopping goes backwards.
 M.rank = 0
@@ -82,6 +84,7 @@ local function fire(self, event)
     if self.store then require("moonrise.notify").forget_store(self) end
     if self.sockets or self.acceptor then require("moonrise.sockets").rest(self) end
   end
+  if state == "failed" or state == "stopped" then M.on_rest(self) end
   if self.settled then M.tell_settled(self) end
   self.changed:broadcast()
   M.changed:broadcast()

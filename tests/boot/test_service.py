@@ -30,6 +30,18 @@ def test_one_restarted_by_hand_keeps_its_place_in_the_order(boot):
     assert c.out.rindex("web: bye") < c.out.rindex("db: bye")
 
 
+def test_what_another_comes_after_stops_after_it_whichever_was_begun_first(boot):
+    c = boot(PRELUDE + '''
+        local db = declare("db")
+        local web = declare("web", { after = { "db" } })
+        init.all(function() web:start() end, function() db:start() end)
+        init.log("notice", "booted")
+    ''')
+    c.says("booted")
+    assert c.stop() == 0
+    assert c.out.index("web: bye") < c.out.index("db: bye")
+
+
 def test_two_starts_at_once_wait_for_one(boot):
     c = boot(PRELUDE + '''
         local one = declare("one")
