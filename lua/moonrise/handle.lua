@@ -33,21 +33,27 @@ local function rehearsed(self, text, state)
   return true
 end
 
---- Stop it and wait for its end.
-function M:stop()
-  if rehearsed(self, "stop", "stopped") then return self end
-  self.told_to_stop = true
-  fire(self, "stop")
-  self:forget "delay_timer"
-  self:forget "start_timer"
+local function halt(self)
+  if rehearsed(self, "stop", "stopped") then return end
+  require("moonrise.decline").tell_to_stop(self)
   while self.state == "stopping" do self.changed:wait() end
+end
+
+--- Stop it and wait for its end. That is also the end of a restart that is under way.
+function M:stop()
+  self.is_restarting = nil
+  halt(self)
   return self
 end
 
 function M:restart()
-  self.is_restarting = true
-  local _ <close> = setmetatable({}, { __close = function() self.is_restarting = nil end })
-  self:stop()
+  local ours = {}
+  self.is_restarting = ours
+  local _ <close> = setmetatable({}, { __close = function()
+    if self.is_restarting == ours then self.is_restarting = nil end
+  end })
+  halt(self)
+  if not self.is_restarting then fault.raise(STATUS.script, "%s was stopped while it was restarted", self.name) end
   return self:start()
 end
 

@@ -302,8 +302,10 @@ function M.wait_ready(self)
   return self
 end
 
---- Start it and wait until it is ready. Two starts at once wait for one.
+--- Start it and wait until it is ready. Two starts at once wait for one; one that is
+-- just being stopped is started afterwards.
 function methods:start()
+  while self.state == "stopping" and self.told_to_stop do self.changed:wait() end
   if self.state == "stopped" or self.state == "failed" then M.begin { self } end
   return M.wait_ready(self)
 end
