@@ -219,6 +219,7 @@ end
 -- prepared it keep there; the descriptors in `given` are the process's alone.
 function actions.spawn(self)
   self.told_to_stop, self.condemned, self.leaving, self.has_forked, self.lateness = nil, nil, nil, nil, nil
+  self.was_killed = nil
   self.tail = self.tail or log.tail()
   local launch = { env = {}, fds = {}, listen = {}, given = {}, sweep = true, tail = self.tail }
   local ok, result
