@@ -305,12 +305,11 @@ function M.stop_all()
   return in_time
 end
 
---- The patience is over: KILL to every service that still runs.
+--- The patience is over: KILL to every service that still runs, and none starts again.
 function M.kill_all()
-  for _, self in ipairs(supervisor.list) do
-    if self.process then
-      self.told_to_stop = true
-      fire(self, "stop")
+  for _, self in ipairs(table.move(supervisor.list, 1, #supervisor.list, 1, {})) do
+    if running(self) then
+      M.tell_to_stop(self)
       actions.kill(self)
     end
   end
