@@ -75,7 +75,7 @@ end
 -- Without memory even the stop may fail; what it has left to do is C's then.
 local function stop_ended(_, ok, err)
   finished = true
-  if not ok then log.line("error", err) end
+  if not ok then log.line("error", tostring(err)) end
 end
 
 --- Stop everything in order, then exit; does not wait. The first caller's status counts.
