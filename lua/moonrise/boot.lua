@@ -43,6 +43,7 @@ M.STOPS = {
 }
 
 local script_task, exit_status, stop_deadline, finished
+local is_asked -- a signal has asked for the stop
 
 local function enter(state)
   M.state, M.since = state, loop.now()
@@ -142,10 +143,12 @@ end
 
 function task.on_event.signal(name)
   if M.STOPS[name] then
-    if M.state == "stopping" then
+    if is_asked then
       log.line("warning", ("%s again: what still runs is killed"):format(name))
       return require("moonrise.decline").kill_all()
     end
+    is_asked = true
+    if M.state == "stopping" then return log.line("info", ("%s: stopping already"):format(name)) end
     log.line("info", ("%s: stopping"):format(name))
     -- A boot that was cut short is not a success.
     return M.stop(M.state == "booting" and 128 + proc.signal(name) or 0)
