@@ -16,7 +16,7 @@ local task = require "moonrise.task"
 local M = {}
 
 local STATUS = fault.STATUS
-local CANCEL_GRACE = 2 -- seconds that a cancelled script has to leave
+local CANCEL_GRACE = 2 -- seconds that what is cancelled has to leave
 
 --- "booting", "ready", "stopping", or "failed" (held by MOONRISE_HOLD=1).
 M.state = "booting"
@@ -53,10 +53,14 @@ end
 
 -- Stopping ---------------------------------------------------------------------------
 
+--- How long a stop waits for the script to leave, and for the jobs: most of the time
+-- is the services'.
+function M.cancel_grace() return math.min(CANCEL_GRACE, M.stop_timeout / 4) end
+
 local function cancel_script()
   if not script_task or script_task.done then return end
   script_task:cancel()
-  script_task:wait(CANCEL_GRACE)
+  script_task:wait(M.cancel_grace())
 end
 
 local function stop_in_order()
@@ -66,7 +70,7 @@ local function stop_in_order()
   stop_deadline = loop.now() + patience
   local killer = task.at(stop_deadline, decline.kill_all)
   cancel_script()
-  if package.loaded["moonrise.job"] then package.loaded["moonrise.job"].stop() end
+  if package.loaded["moonrise.job"] then package.loaded["moonrise.job"].stop(M.cancel_grace()) end
   local in_time = decline.stop_all()
   if package.loaded["moonrise.net"] then package.loaded["moonrise.net"].put_back() end
   killer:cancel()

@@ -23,7 +23,7 @@ local OPTIONS = {
 local function stop_everything()
   local killer = task.after(boot.stop_timeout, decline.kill_all)
   local _ <close> = setmetatable({}, { __close = function() killer:cancel() end })
-  if package.loaded["moonrise.job"] then require("moonrise.job").stop() end
+  if package.loaded["moonrise.job"] then require("moonrise.job").stop(boot.cancel_grace()) end
   decline.stop_all()
 end
 

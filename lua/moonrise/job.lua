@@ -14,7 +14,6 @@ local M = {}
 
 local LATE = 30 -- seconds after which a time counts as missed
 local REPEATS = 3600 -- seconds that the clock is set back and times that come again are left out
-local CANCEL_GRACE = 2 -- seconds that a running job has to leave at a stop
 
 --- All jobs that have a next time, in the order of their declaration.
 M.list = {}
@@ -209,12 +208,14 @@ function M.at(expression, what, options)
 end
 
 --- Everything is being stopped: no more times, and what runs is cancelled.
-function M.stop()
+-- @number grace seconds that all of it has to leave
+function M.stop(grace)
   for _, self in ipairs(all()) do forget(self) end
   local left = {}
   for run in pairs(runs) do left[#left + 1] = run end
   for _, run in ipairs(left) do run:cancel() end
-  for _, run in ipairs(left) do run:wait(CANCEL_GRACE) end
+  local deadline = loop.now() + grace
+  for _, run in ipairs(left) do run:wait(math.max(0, deadline - loop.now())) end
 end
 
 --- For `moonrise status`.
