@@ -51,6 +51,9 @@ end
 function M.run(options)
   options = process.check("init.handover", options, OPTIONS)
   if host.mode ~= "boot" then require("moonrise.rehearse").handover(options) end
+  if boot.state == "stopping" then
+    fault.raise(fault.STATUS.script, "nothing can be handed over: everything is being stopped")
+  end
   local path = process.find(options, os.getenv("PATH"))
   stop_everything()
   local _, reason = proc.exec(plan(options, path))
