@@ -84,6 +84,9 @@ void bind_safe_install(lua_State *L);
 void bind_require_install(lua_State *L);
 /* host.c stopped it: until the first process runs, or the first wait, nothing is garbage. */
 void bind_start_collector(lua_State *L);
+
+/* Of a duration; one that is longer than anybody can wait is not infinite. */
+int64_t bind_nanoseconds(lua_Number seconds);
 void bind_forget_bytecode(void);        /* its pages; require gets them back */
 const char *bind_file_error(int error); /* ENOTSUP: it is no regular file */
 

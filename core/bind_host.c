@@ -185,7 +185,7 @@ static int l_memory_reserve(lua_State *L)
 
 static int l_deadline(lua_State *L)
 {
-	host_set_deadline((int64_t)(luaL_checknumber(L, 1) * (lua_Number)NSEC_PER_SEC));
+	host_set_deadline(bind_nanoseconds(luaL_checknumber(L, 1)));
 	return 0;
 }
 

@@ -43,14 +43,21 @@ static void check_main_thread(lua_State *L)
 		luaL_error(L, "only the scheduler may wait for events");
 }
 
-static int64_t deadline_in(lua_Number seconds)
+int64_t bind_nanoseconds(lua_Number seconds)
 {
+	const int64_t most = LOOP_FOREVER / 2; /* may be added to any time */
 	lua_Number ns = seconds * (lua_Number)NSEC_PER_SEC;
-	int64_t now = loop_time();
 
 	if (!(ns > 0))
-		return LOOP_NOW;
-	return ns < (lua_Number)(LOOP_FOREVER - now) ? now + (int64_t)ns : LOOP_FOREVER;
+		return 0;
+	return ns < (lua_Number)most ? (int64_t)ns : most;
+}
+
+static int64_t deadline_in(lua_Number seconds)
+{
+	int64_t ns = bind_nanoseconds(seconds);
+
+	return ns > 0 ? loop_time() + ns : LOOP_NOW;
 }
 
 void bind_start_collector(lua_State *L)

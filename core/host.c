@@ -93,7 +93,7 @@ static int run_boot(lua_State *L)
 	lua_getfield(L, -1, "main");
 	lua_call(L, 0, 2);
 	exit_status = (int)luaL_checkinteger(L, -2);
-	rest_grace = (int64_t)(luaL_optnumber(L, -1, 0) * (lua_Number)NSEC_PER_SEC);
+	rest_grace = bind_nanoseconds(luaL_optnumber(L, -1, 0));
 	return 0;
 }
 
