@@ -24,7 +24,8 @@ static int get_model(struct walk *w, struct spot *spot, struct stat *ret_model)
 static struct lay_first *first_of(struct walk *w, uint32_t group)
 {
 	if (group >= w->first_count) {
-		size_t count = group + 64 > 2 * w->first_count ? group + 64 : 2 * w->first_count;
+		size_t least = (size_t)group + 64, twice = 2 * w->first_count;
+		size_t count = least > twice ? least : twice;
 		struct lay_first *firsts = realloc(w->firsts, count * sizeof(*firsts));
 
 		if (!firsts)
