@@ -137,6 +137,11 @@ function Instance:clear()
   self:mkdir(self.config .. "/schema")
 end
 
+-- A server that was killed leaves its pid here, which is somebody else's now.
+function Instance:clear_locks()
+  for _, lock in ipairs(fs.glob(self.data:path("run/lock/*/*"))) do fs.remove(lock) end
+end
+
 -- ns-slapd itself does not say what it lacks.
 function Instance:check_space()
   local free = fs.space(self.data:path())
@@ -204,6 +209,7 @@ function Instance:create(options)
     return init.log("notice", "the instance on this volume is taken over as it is")
   end
   self:check_space()
+  self:clear_locks()
   if self:exists() and not fs.exists(self:unfinished()) then self:put_aside() end
   self:write(self:unfinished(), "")
   self:write_companions()
@@ -229,6 +235,7 @@ end
 --- The end of the first boot, and the record of the version that was here last.
 -- A newer server changes what an older one does not understand.
 function Instance:finish()
+  self:clear_locks()
   fs.remove(self:unfinished())
   local path, own = self.config .. "/version", M.version()
   local last = fs.exists(path) and fs.read(path):match("%S+")

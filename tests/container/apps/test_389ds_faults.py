@@ -190,6 +190,19 @@ def test_a_server_that_hangs_is_not_healthy(start):
     assert c.stop() == 0
 
 
+def test_a_lock_that_was_left_is_nobodys(start):
+    """ns-slapd takes whoever has the pid of a server that was killed for that server."""
+    c = start().wait_ready()
+    signal(c, "KILL")
+    assert c.wait() == 137
+    for kind in "server", "imports", "exports":
+        for pid in range(1, 100):
+            c.write(f"run/lock/{kind}/{pid}", "")
+    c.restart()
+    assert c.binds()
+    assert c.stop() == 0
+
+
 @pytest.mark.parametrize("step", ["config/unfinished", "ssca/ca.key", "db/userroot", "config/cert9.db"])
 def test_a_stop_during_the_first_boot_is_no_success_and_no_loss(start, step):
     c = start()
