@@ -31,6 +31,14 @@ void image_close(struct image *image)
 	mounts_done(&image->mounts);
 }
 
+bool image_is_apart(const struct image *image)
+{
+	const char *template = image->template.text, *data = image->data.text;
+
+	return template[0] && data[0] && !path_is_within(template, data) &&
+	       !path_is_within(data, template);
+}
+
 int image_path(const struct image *image, const char *path, bool moved, struct path *ret_path)
 {
 	ret_path->text[0] = '\0';

@@ -20,6 +20,10 @@ struct image {
 int image_open(struct image *image, const char *root, const char *template, const char *data);
 void image_close(struct image *image);
 
+/* Template and volume are two folders that do not lie in each other: else there would
+ * be no end. */
+bool image_is_apart(const struct image *image);
+
 struct image_place {
 	bool moved;       /* it lies in the template, under the same path */
 	struct path path; /* no link in it but perhaps the last name */

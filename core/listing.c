@@ -14,14 +14,18 @@
 
 void fault(struct faults *faults, struct origin origin, const char *fmt, ...)
 {
-	char text[2 * PATH_MAX];
+	char text[3 * PATH_MAX] = "";
+	int length = 0;
 	va_list args;
 
-	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
 	if (origin.line)
-		log_error("%s:%u: %s", origin.file, origin.line, text);
+		length = snprintf(text, PATH_MAX, "%.*s:%u: ", PATH_MAX - 16, origin.file,
+				  origin.line);
+	va_start(args, fmt);
+	(void)vsnprintf(text + length, sizeof(text) - (size_t)length, fmt, args);
+	va_end(args);
+	if (faults->tell)
+		faults->tell(text);
 	else
 		log_error("%s", text);
 	faults->count++;

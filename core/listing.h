@@ -13,6 +13,8 @@
 /* What is wrong with what was asked for. All of it is said before anything is done. */
 struct faults {
 	size_t count;
+	bool denied;                    /* some are that we may not change the image */
+	void (*tell)(const char *text); /* NULL: the log */
 };
 
 /* Where something was asked for: a line of a file, or the command line (line 0). */

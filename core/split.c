@@ -436,10 +436,14 @@ int split_run(struct split *split)
 	moving.overlay = r == 0 && fs.f_type == OVERLAY_MAGIC;
 	moving.copy.top = split->image->root;
 	moving.copy.path = &moving.copied;
+	if (r < 0)
+		(void)path_append(&split->where, split->image->template.text);
 	if (r == 0)
 		r = each_step(split, &moving, begin);
 	if (r == 0)
 		r = each_step(split, &moving, publish_copied);
+	if (r == 0 && split->is_durable && syncfs(split->image->root) < 0)
+		r = -errno;
 	if (r == 0)
 		r = each_step(split, &moving, finish);
 	copy_done(&moving.copy);

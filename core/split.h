@@ -29,6 +29,7 @@ struct split {
 	const struct image *image;
 	struct step *steps; /* in their order */
 	size_t count, room;
+	bool is_durable;   /* a power cut, too, leaves each path whole somewhere */
 	struct path where; /* after an error */
 };
 

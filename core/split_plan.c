@@ -75,20 +75,79 @@ static bool is_refused(const struct plan *plan, const char *path)
 	return why || mount;
 }
 
-static bool is_writable(const struct plan *plan, const char *path)
+static void deny(const struct plan *plan, const char *path, const char *what, const char *where)
 {
-	struct path folder = { "" };
+	fault(plan->faults, plan->origin, "%s: cannot %s %s: %s", path, what,
+	      where[0] ? where : "/", strerror(errno));
+	plan->faults->denied = true;
+}
 
-	if (path_append(&folder, path) < 0)
-		return false;
-	path_pop(&folder);
-	if (faccessat(plan->image->root, path_relative(folder.text), W_OK | X_OK, AT_EACCESS) ==
-		    0 ||
-	    errno == ENOENT)
-		return true;
-	fault(plan->faults, plan->origin, "%s: cannot change %s: %s", path,
-	      folder.text[0] ? folder.text : "/", strerror(errno));
-	return false;
+/* The folder that the path lies in, or the first one above it that is there. */
+static void check_folder(const struct plan *plan, const char *path, bool moved)
+{
+	struct path folder;
+
+	(void)image_path(plan->image, path, moved, &folder);
+	do {
+		path_pop(&folder);
+		if (faccessat(plan->image->root, path_relative(folder.text), W_OK | X_OK,
+			      AT_EACCESS) == 0)
+			return;
+	} while (errno == ENOENT && folder.text[0]);
+	deny(plan, path, "change", folder.text);
+}
+
+struct taking {
+	const struct plan *plan;
+	struct path path;
+};
+
+static int check_taking(const struct plan *plan, const char *path);
+
+static int check_name(void *context, const char *name)
+{
+	struct taking *taking = context;
+	int r = path_push(&taking->path, name);
+
+	if (r == 0)
+		r = check_taking(taking->plan, taking->path.text);
+	path_pop(&taking->path);
+	return r;
+}
+
+/* All of it can be read, and taken out of its folders. 0 or -errno. */
+static int check_taking(const struct plan *plan, const char *path)
+{
+	struct taking taking = { .plan = plan };
+	struct tree_path unused = { "" };
+	int root = plan->image->root;
+	struct stat st;
+	bool is_folder;
+
+	if (image_stat(plan->image, path, false, &st) < 0)
+		return 0;
+	is_folder = S_ISDIR(st.st_mode);
+	if ((is_folder || S_ISREG(st.st_mode)) &&
+	    faccessat(root, path_relative(path), is_folder ? R_OK | W_OK | X_OK : R_OK,
+		      AT_EACCESS) < 0)
+		deny(plan, path, "take", path);
+	else if (is_folder) {
+		auto_close int fd = tree_open_folder(root, path_relative(path));
+
+		(void)path_append(&taking.path, path);
+		return fd < 0 ? fd : tree_each(fd, &unused, check_name, &taking);
+	}
+	return 0;
+}
+
+/* `inside`: it is in the template, or will be, and only that is changed. */
+static int check_rights(const struct plan *plan, const char *path, bool inside)
+{
+	check_folder(plan, path, true);
+	if (inside)
+		return 0;
+	check_folder(plan, path, false);
+	return check_taking(plan, path);
 }
 
 /* The folders that lead to it in the template are folders. */
@@ -259,7 +318,7 @@ static int plan_place(struct plan *plan, const struct wanted *wanted, const char
 	int r = image_stat(plan->image, path, false, &st);
 	int in = image_stat(plan->image, path, true, &in_template);
 
-	if (!can_lie_in_template(plan, path) || !is_writable(plan, path))
+	if (!can_lie_in_template(plan, path))
 		return 0;
 	if (r == 0 && S_ISLNK(st.st_mode) && image_is_linked(plan->image, path))
 		return in == -ENOENT && wanted->folder ? add(plan, STEP_MAKE, path) : 0;
@@ -317,16 +376,20 @@ static int plan_items(struct plan *plan, const struct item *items, size_t count)
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct item *item = &items[i];
+		size_t steps = plan->split->count;
+		bool inside = item->moved || (last && path_is_within(item->path, last));
 
 		plan->origin = item->wanted->origin;
 		if (last && strcmp(item->path, last) == 0)
 			continue;
-		if (item->moved || (last && path_is_within(item->path, last))) {
+		if (inside) {
 			r = plan_inside(plan, item->wanted, item->path);
 		} else if (!is_refused(plan, item->path)) {
 			last = item->path;
 			r = plan_place(plan, item->wanted, item->path);
 		}
+		if (r == 0 && plan->split->count > steps)
+			r = check_rights(plan, item->path, inside);
 		if (r < 0)
 			(void)path_append(&plan->split->where, item->path);
 	}

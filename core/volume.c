@@ -393,18 +393,6 @@ static int parse(const struct verb *verb, int argc, char **argv, struct options 
 	return 0;
 }
 
-/* The volume in the template, or the other way round, would have no end. */
-static bool are_apart(const struct image *image)
-{
-	const char *template = image->template.text, *data = image->data.text;
-
-	if (template[0] && data[0] && !path_is_within(template, data) &&
-	    !path_is_within(data, template))
-		return true;
-	log_error("--template and --data must be two folders that do not lie in each other");
-	return false;
-}
-
 static int run(const struct verb *verb, const struct options *options)
 {
 	struct image image;
@@ -415,8 +403,12 @@ static int run(const struct verb *verb, const struct options *options)
 		status = EX_USAGE;
 	} else if (r < 0) {
 		status = fail("open", options->root, "", r);
+	} else if (!image_is_apart(&image)) {
+		log_error(
+			"--template and --data must be two folders that do not lie in each other");
+		status = EX_USAGE;
 	} else {
-		status = are_apart(&image) ? verb->run(options, &image) : EX_USAGE;
+		status = verb->run(options, &image);
 	}
 	image_close(&image);
 	return status;

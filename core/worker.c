@@ -9,6 +9,7 @@
 #include "populate.h"
 #include "sha256.h"
 #include "snapshot.h"
+#include "split_late.h"
 #include "tree.h"
 #include "util.h"
 
@@ -188,6 +189,24 @@ static int restore_snapshot(char **args)
 	return r < 0 ? complain(args[0], path.text, r) : 0;
 }
 
+/* split TEMPLATE VOLUME file|paths NAME...: see split_late.h */
+static int split_image(char **args)
+{
+	struct path where;
+	int r = split_late(args, false, &where);
+
+	return r < 0 ? complain(where.text, "", r) : 0;
+}
+
+/* splitting TEMPLATE VOLUME file|paths NAME...: what split would do */
+static int plan_split(char **args)
+{
+	struct path where;
+	int r = split_late(args, true, &where);
+
+	return r < 0 ? complain(where.text, "", r) : 0;
+}
+
 /* sync FOLDER */
 static int sync_volume(char **args)
 {
@@ -209,6 +228,8 @@ static const struct word {
 	{ "remove", 1, remove_tree },
 	{ "restore", 2, restore_snapshot },
 	{ "snapshot", 2, take_snapshot },
+	{ "split", 3, split_image },
+	{ "splitting", 3, plan_split },
 	{ "sync", 1, sync_volume },
 };
 

@@ -181,9 +181,16 @@ local function check_conflict(value)
     strict.show(value))
 end
 
+local PATHS = strict.list("string", 'paths, such as { "/etc/app" }, or the name of a list of them')
+
+local function check_list(list, what)
+  if type(list) == "table" then PATHS.check(list, what) end
+end
+
 local OPTIONS = {
   template = "string", owner = "string|integer",
   dirs = { type = "table", takes = '{ "logs", run = { mode = "0750" } }' },
+  list = { type = "string|table", takes = PATHS.takes, check = check_list },
   on_conflict = { check = check_conflict, default = "keep" },
 }
 
@@ -192,6 +199,8 @@ local OPTIONS = {
 -- @tparam[opt] table options
 --   template = a folder of the image: the volume gets what it has, with modes, owners, times and
 --   links, each entry in one piece, and follows it when a new image has another one;
+--   list = paths of the image, or the name of a list of them, that are moved to the template
+--   (PATH-template, when none is named) unless they were when the image was built;
 --   on_conflict = "keep", "replace" or "fail": what becomes of a file that both the user and a new
 --   image have changed;
 --   dirs = folders to make: a list, or NAME = { mode =, owner =, group = };
@@ -205,14 +214,17 @@ function M.open(path, options)
   end
   local dirs = check_dirs(options.dirs or {})
   file.owner(options.owner, nil, "fs.volume")
+  local list = options.list
+  local template = options.template or list and path .. "-template"
   local _ <close> = steps.begin("volume", path)
   local is_boot = sys_host.mode == "boot"
   if is_boot then check(path) else require("moonrise.rehearse").note("use the volume " .. path) end
   local volume = setmetatable({ path_ = path, running = {}, record = record.load(path) }, Volume)
+  if list then require("moonrise.volume.split").run(path, template, list) end
   if is_boot then volume.record:begin() end
   if next(volume.record.kept) and is_boot then require("moonrise.volume.upgrade").recover(volume) end
-  if options.template then
-    local image = require("moonrise.volume.populate").run(path, options.template, options.on_conflict)
+  if template then
+    local image = require("moonrise.volume.populate").run(path, template, options.on_conflict)
     local images = volume.record.images
     if is_boot and images[#images] ~= image then volume.record:note("image", image) end
   end

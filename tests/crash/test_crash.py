@@ -200,11 +200,17 @@ class Upgrade:
 SCENARIOS = [FirstBoot, Upgrade]
 
 
+IN_PLACE = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+
+
 class Stage:
-    """A scenario made ready; each run gets a copy of the volume as it is before."""
+    """A scenario made ready; each run gets a copy of the volume as it is before, and sees
+    it at the same path."""
 
     def __init__(self, scenario, top):
         self.top = str(top)
+        self.here = self.top + "/here"
+        os.mkdir(self.here)
         self.kept = scenario.KEPT
         scenario.prepare(self.top)
         self.script = self.top + "/boot.lua"
@@ -220,7 +226,8 @@ class Stage:
             os.symlink(self.top + "/template", place + "/template")
             subprocess.run(["cp", "-a", self.top + "/start", place + "/volume"], check=True)
         log = place + "/calls"
-        done = subprocess.run([STRIKE, *strike, "-o", log, place + "/volume", BINARY, self.script, place],
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", IN_PLACE, "sh", place, self.here, os.path.abspath(STRIKE),
+                               *strike, "-o", log, self.here + "/volume", BINARY, self.script, self.here],
                               env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False,
                               timeout=10 * DEADLINE)
         with open(log, "rb") as file:
@@ -296,7 +303,7 @@ def test_failing_at_any_call(stage, capsys, fault):
         if status == 0:  # what failed did not matter, or was done in another way
             wrong = [f"{what}, ended with 0: {line}"
                      for line in difference(stage.expected, photograph(f"{stage.top}/{name}/volume"))]
-        elif f"{stage.top}/{name}/volume" not in said or not re.search(reasons, said):
+        elif f"{stage.here}/volume" not in said or not re.search(reasons, said):
             wrong = [f"{what}: the error does not say where and why: {said}"]
         return wrong + stage.boots_again(name, what)
 
@@ -305,7 +312,7 @@ def test_failing_at_any_call(stage, capsys, fault):
 
 def test_nothing_is_recorded_before_it_is_on_disk(stage):
     """What a power cut would take must not have been written down as done."""
-    volume = os.fsencode(f"{stage.top}/undisturbed/volume")
+    volume = os.fsencode(f"{stage.here}/volume")
     notes, dirty, records = volume + b"/" + OWN.encode(), set(), 0
     for name, path, text in stage.calls:
         if name == b"syncfs":
