@@ -96,9 +96,12 @@ $O/%.o: core/%.c $O/ready $O/flags
 	$(call say,CC,$@)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# What waits for people, or for the building of an image, need not be quick.
+# What waits for people, for the building of an image or for a disk need not be quick.
 ifndef SAN
-$(patsubst %,$O/%.o,edit listing split split_plan standing top volume): private OPT = -Os -g
+$(patsubst %,$O/%.o,bind_file changes client describe diff edit enter file forward handover image \
+	lay_folder lay_op layers ledger listing logfile merge mounts owners populate present snapshot \
+	split split_late split_plan standing top upgrade upgrade_act volume words worker): \
+	private OPT = -Os -g
 endif
 
 # The Lua modules, as bytecode; dkjson is Debian's lua-dkjson.
