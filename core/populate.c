@@ -45,8 +45,7 @@ struct work {
 
 /* ---- the notes in a volume */
 
-/* manifest, manifest-1, manifest-2, ... */
-static const char *note_name(int stream)
+const char *populate_note(int stream)
 {
 	static const char *const names[UPGRADE_STREAMS] = {
 		[UPGRADE_BASE] = MANIFEST_NAME,   [UPGRADE_CUT] = "manifest-1",
@@ -72,7 +71,7 @@ static int open_stream(struct work *work, int number, int folder, const char *na
 static int open_notes(struct work *work)
 {
 	for (int i = UPGRADE_BASE; work->notes >= 0 && i < UPGRADE_STREAMS; i++) {
-		int r = open_stream(work, i, work->notes, note_name(i));
+		int r = open_stream(work, i, work->notes, populate_note(i));
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -256,10 +255,10 @@ static int note_begin(struct work *work, int *ret_slot)
 
 	*ret_slot = slot_for(work, &noted);
 	if (!noted)
-		r = copy_given(work, note_name(*ret_slot));
+		r = copy_given(work, populate_note(*ret_slot));
 	if (r < 0)
 		snprintf(work->p->path.text, sizeof(work->p->path.text), MANIFEST_FOLDER "/%s",
-			 note_name(*ret_slot));
+			 populate_note(*ret_slot));
 	return r;
 }
 
@@ -284,7 +283,7 @@ static int add_hashes(void *context)
 
 	if (r < 0)
 		return r;
-	r = manifest_create(&hashing->writer, hashing->work->notes, note_name(UPGRADE_BASE), NULL);
+	r = manifest_create(&hashing->writer, hashing->work->notes, populate_note(UPGRADE_BASE), NULL);
 	while (r == 0 && (r = manifest_next(&hashing->reader)) == 1)
 		r = add_hashed(hashing);
 	manifest_close(&hashing->reader);
@@ -336,10 +335,10 @@ static int note_end(struct work *work, int slot)
 	if (r < 0)
 		return r;
 	if (!work->hashing &&
-	    renameat(work->notes, note_name(slot), work->notes, note_name(UPGRADE_BASE)) < 0)
+	    renameat(work->notes, populate_note(slot), work->notes, populate_note(UPGRADE_BASE)) < 0)
 		r = -errno;
 	for (int i = UPGRADE_CUT; r == 0 && i < UPGRADE_STREAMS; i++)
-		if (unlinkat(work->notes, note_name(i), 0) < 0 && errno != ENOENT)
+		if (unlinkat(work->notes, populate_note(i), 0) < 0 && errno != ENOENT)
 			r = -errno;
 	if (r == 0)
 		r = file_sync_names(work->notes);
@@ -408,7 +407,7 @@ static int lay_down(struct work *work)
 	if (r == 0)
 		r = note_begin(work, &slot);
 	if (work->hashing)
-		work->hashing->from = note_name(slot);
+		work->hashing->from = populate_note(slot);
 	if (r == 0)
 		r = walk(work, false);
 	return r < 0 ? r : note_end(work, slot);

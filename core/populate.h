@@ -32,4 +32,7 @@ struct populate {
 /* 0 or -errno; -EUCLEAN: there are conflicts, and they were to be none. */
 int populate_run(struct populate *p);
 
+/* The name of the note of UPGRADE_BASE and so on: see upgrade.h. */
+const char *populate_note(int stream);
+
 #endif

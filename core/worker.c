@@ -6,6 +6,7 @@
 #include "changes.h"
 #include "entry.h"
 #include "file.h"
+#include "owners.h"
 #include "populate.h"
 #include "sha256.h"
 #include "snapshot.h"
@@ -91,6 +92,47 @@ static int print_changes(char **args)
 	int r = changes_run(&changes);
 
 	return r < 0 ? complain_of(args[0], &changes.path, changes.why, r) : 0;
+}
+
+static void print_number(uint32_t number)
+{
+	printf("%" PRIu32 "\n", number);
+}
+
+/* owners VOLUME: numbers, one a line */
+static int print_owners(char **args)
+{
+	struct owners owners = { .volume = args[0] };
+	int r = owners_list(&owners, print_number);
+
+	return r < 0 ? complain_of(args[0], &owners.path, owners.why, r) : 0;
+}
+
+#define MOVES_MAX 4096
+
+/* give VOLUME [user|group FROM TO]...: how many, line by line, and how many could not be */
+static int give(char **args)
+{
+	static struct owners_move moves[MOVES_MAX];
+	struct owners owners = { .volume = args[0], .moves = moves };
+	int r;
+
+	for (char **arg = args + 1; arg[0] && arg[1] && arg[2]; arg += 3) {
+		if (owners.count == MOVES_MAX)
+			return complain(args[0], "", -E2BIG);
+		moves[owners.count++] = (struct owners_move){
+			.is_group = strcmp(arg[0], "group") == 0,
+			.from = (uint32_t)strtoul(arg[1], NULL, 10),
+			.to = (uint32_t)strtoul(arg[2], NULL, 10),
+		};
+	}
+	r = owners_give(&owners);
+	if (r < 0)
+		return complain_of(args[0], &owners.path, owners.why, r);
+	for (size_t i = 0; i < owners.count; i++)
+		printf("%" PRIu64 "\n", moves[i].count);
+	printf("%" PRIu64 "\n", owners.left);
+	return 0;
 }
 
 #define NEWS_MAX 50 /* of each kind; PID 1 is to hold no more */
@@ -222,7 +264,9 @@ static const struct word {
 } words[] = {
 	{ "changes", 1, print_changes },
 	{ "copy", 5, copy },
+	{ "give", 1, give },
 	{ "hash", 1, hash },
+	{ "owners", 1, print_owners },
 	{ "plan", 3, plan },
 	{ "populate", 3, populate_volume },
 	{ "remove", 1, remove_tree },

@@ -113,9 +113,9 @@ function M.mode(value, what)
   return tonumber(value, 8)
 end
 
--- Without the capability there is nobody to give files to: the daemons run under
--- our uid, too.
-local function may_give_away()
+--- May this process change owners? Without the capability there is nobody to give files
+-- to: the daemons run under our uid, too.
+function M.may_give_away()
   for _, name in ipairs(sys_cred.caps()) do
     if name == "chown" then return true end
   end
@@ -142,7 +142,7 @@ function M.owner(owner, group, word)
   local uid, gid
   if owner ~= nil then uid, gid = find_user(owner, word) end
   if group ~= nil then gid = find_group(group, word) end
-  if sys_host.mode == "boot" and not may_give_away() then return nil, nil end
+  if sys_host.mode == "boot" and not M.may_give_away() then return nil, nil end
   return uid, gid
 end
 

@@ -175,10 +175,16 @@ local function make_dirs(volume, dirs, owner)
   end
 end
 
-local function check_conflict(value)
-  if value == "keep" or value == "replace" or value == "fail" then return value end
-  fault.raise(STATUS.script, "'on_conflict' of fs.volume is %s; it takes \"keep\", \"replace\" or \"fail\"",
-    strict.show(value))
+-- One of a few words; the first is what it is when nothing is said.
+local function choice(takes, ...)
+  local words, first = {}, (...)
+  for _, word in ipairs { ... } do words[word] = true end
+  return {
+    default = first,
+    check = function(value, what)
+      if not words[value] then fault.raise(STATUS.script, "%s is %s; it takes %s", what, strict.show(value), takes) end
+    end,
+  }
 end
 
 local PATHS = strict.list("string", 'paths, such as { "/etc/app" }, or the name of a list of them')
@@ -191,7 +197,8 @@ local OPTIONS = {
   template = "string", owner = "string|integer",
   dirs = { type = "table", takes = '{ "logs", run = { mode = "0750" } }' },
   list = { type = "string|table", takes = PATHS.takes, check = check_list },
-  on_conflict = { check = check_conflict, default = "keep" },
+  on_conflict = choice('"keep", "replace" or "fail"', "keep", "replace", "fail"),
+  owners_by = choice('"name" or "number"', "name", "number"),
 }
 
 --- Prepare a volume.
@@ -204,7 +211,8 @@ local OPTIONS = {
 --   on_conflict = "keep", "replace" or "fail": what becomes of a file that both the user and a new
 --   image have changed;
 --   dirs = folders to make: a list, or NAME = { mode =, owner =, group = };
---   owner = who the volume itself and `dirs` belong to (not what the template brings)
+--   owner = who the volume itself and `dirs` belong to (not what the template brings);
+--   owners_by = "name" or "number": what a user or group keeps who has another number in a new image
 -- @treturn table the volume
 function M.open(path, options)
   options = strict.check("fs.volume", options or {}, OPTIONS)
@@ -223,6 +231,7 @@ function M.open(path, options)
   if list then require("moonrise.volume.split").run(path, template, list) end
   if is_boot then volume.record:begin() end
   if next(volume.record.kept) and is_boot then require("moonrise.volume.upgrade").recover(volume) end
+  if options.owners_by == "name" then require("moonrise.volume.owners").follow(path) end
   if template then
     local image = require("moonrise.volume.populate").run(path, template, options.on_conflict)
     local images = volume.record.images
