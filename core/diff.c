@@ -21,7 +21,9 @@ struct comparison {
 	struct path deleted; /* and so is what is below */
 
 	struct layers layers;
-	int layer; /* that has what was there before; -1: all is said by its entry */
+	struct path renamed; /* what is below is not looked for in the upper layer */
+	bool in_renamed;     /* but where the layers are one: now */
+	int layer;           /* that has what was there before; -1: all is said by its entry */
 	struct entry lower;
 };
 
@@ -35,22 +37,33 @@ static bool is_ignored(const struct diff *diff, const char *path)
 	return describe_is_left_out(diff->image, path);
 }
 
+/* Of what is scanned, as seen from the root. 0 or -ENAMETOOLONG. */
+static int find_path(const struct comparison *comparison, const char *path, struct path *ret_path)
+{
+	ret_path->text[0] = '\0';
+	if (comparison->in_renamed)
+		*ret_path = comparison->renamed;
+	return path_push(ret_path, path);
+}
+
 static bool is_skipped(void *context, const char *path, const struct stat *st)
 {
 	const struct comparison *comparison = context;
-	struct path absolute = { "" };
+	const char *renamed = comparison->in_renamed ? "" : comparison->renamed.text;
+	struct path absolute;
 
 	(void)st;
-	return path_push(&absolute, path) < 0 || is_ignored(comparison->diff, absolute.text);
+	return find_path(comparison, path, &absolute) < 0 ||
+	       (renamed[0] && path_is_within(absolute.text, renamed)) ||
+	       is_ignored(comparison->diff, absolute.text);
 }
 
 static int note_closed(void *context, const char *path)
 {
 	struct comparison *comparison = context;
 
-	comparison->closed.text[0] = '\0';
 	comparison->diff->closed++;
-	return path_push(&comparison->closed, path);
+	return find_path(comparison, path, &comparison->closed);
 }
 
 /* ---- what has changed */
@@ -199,8 +212,8 @@ static int compare_all(struct comparison *comparison, int folder,
 	struct tree_path path;
 	int r = scan_tree(folder, &scan, &path);
 
-	if (r < 0)
-		(void)path_push(&comparison->diff->where, path.text);
+	if (r < 0 && !comparison->diff->where.text[0])
+		(void)find_path(comparison, path.text, &comparison->diff->where);
 	return r;
 }
 
@@ -233,18 +246,19 @@ static int describe_lower(struct comparison *comparison, const char *path, const
 	return scan_entry(comparison->layer, path, st, false, lower);
 }
 
-/* A folder that was removed and made again hides what the image has in it. */
+/* A folder that was removed and made again, or that has the name of another one now, hides
+ * what the image has in it. */
 static unsigned int is_new_folder(const struct comparison *comparison, const struct entry *now)
 {
+	int upper = comparison->layers.upper;
 	bool is = comparison->lower.type == 'd' && now->type == 'd' &&
-		  layers_is_opaque(comparison->layers.upper, now->path);
+		  (layers_is_opaque(upper, now->path) || layers_is_renamed(upper, now->path));
 
 	return is ? DIFF_CONTENT : 0;
 }
 
-static int look_at_upper(void *context, const struct entry *now)
+static int compare_entry(struct comparison *comparison, const struct entry *now)
 {
-	struct comparison *comparison = context;
 	bool removed = now->type == 'c' && now->device[0] == 0 && now->device[1] == 0;
 	struct stat st;
 	int r = layers_find(&comparison->layers, now->path, &comparison->layer, &st);
@@ -257,6 +271,48 @@ static int look_at_upper(void *context, const struct entry *now)
 	if (removed)
 		return report(comparison, DIFF_DELETED, 0, &comparison->lower);
 	return report_changed(comparison, &comparison->lower, now, is_new_folder(comparison, now));
+}
+
+static int look_at_renamed(void *context, const struct entry *found)
+{
+	struct comparison *comparison = context;
+	struct entry now = *found;
+	struct path path;
+	int r = find_path(comparison, found->path, &path);
+
+	if (r < 0)
+		return r;
+	strcpy(now.path, path_relative(path.text));
+	return compare_entry(comparison, &now);
+}
+
+/* What a folder brought along stays in the lower layers, under the name that it had there;
+ * so the whole is looked at. */
+static int compare_renamed(struct comparison *comparison, const struct entry *now)
+{
+	int r, root = comparison->diff->image->root;
+
+	comparison->renamed.text[0] = '\0';
+	r = path_push(&comparison->renamed, now->path);
+	if (r < 0)
+		return r;
+	auto_close int fd = tree_open_folder(root, now->path);
+	if (fd < 0)
+		return fd;
+	comparison->in_renamed = true;
+	r = compare_all(comparison, fd, look_at_renamed);
+	comparison->in_renamed = false;
+	return r;
+}
+
+static int look_at_upper(void *context, const struct entry *now)
+{
+	struct comparison *comparison = context;
+	int r = compare_entry(comparison, now);
+
+	if (r == 0 && now->type == 'd' && layers_is_renamed(comparison->layers.upper, now->path))
+		r = compare_renamed(comparison, now);
+	return r;
 }
 
 int diff_run(struct diff *diff)

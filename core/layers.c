@@ -111,16 +111,35 @@ static bool is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
+/* 0 or its size; what does not fit is there all the same. */
+static size_t read_note(int layer, const char *path, const char *const keys[2], char *value,
+			size_t size)
+{
+	auto_close int fd = openat(layer, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = 0;
+
+	for (int i = 0; fd >= 0 && n <= 0 && i < 2; i++) {
+		n = fgetxattr(fd, keys[i], value, size);
+		if (n < 0 && errno == ERANGE)
+			n = (ssize_t)size;
+	}
+	return n < 0 ? 0 : (size_t)n;
+}
+
 bool layers_is_opaque(int layer, const char *path)
 {
 	static const char *const keys[] = { "trusted.overlay.opaque", "user.overlay.opaque" };
-	auto_close int fd = openat(layer, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char value[4];
 
-	for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(keys); i++)
-		if (fgetxattr(fd, keys[i], value, sizeof(value)) > 0 && value[0] == 'y')
-			return true;
-	return false;
+	return read_note(layer, path, keys, value, sizeof(value)) > 0 && value[0] == 'y';
+}
+
+bool layers_is_renamed(int layer, const char *path)
+{
+	static const char *const keys[] = { "trusted.overlay.redirect", "user.overlay.redirect" };
+	char value[4];
+
+	return read_note(layer, path, keys, value, sizeof(value)) > 0;
 }
 
 /* What one layer has to say: 1 found, 0 ask the next one, or -ENOENT: nothing is there. */

@@ -21,6 +21,9 @@ void layers_done(struct layers *layers);
 /* The folder hides what lower layers have in it. */
 bool layers_is_opaque(int layer, const char *path);
 
+/* It hides them, and shows what they have under another name. */
+bool layers_is_renamed(int layer, const char *path);
+
 /* What the lower layers show at the path: 1 with the layer that has it, 0, or -errno. */
 int layers_find(const struct layers *layers, const char *path, int *ret_layer,
 		struct stat *ret_stat);

@@ -139,6 +139,18 @@ rm -r etc/dir; mkdir etc/dir; echo n > etc/dir/n; touch tmp/x data/x; cp -p usr/
 moonrise volume diff --root . --ignore /var/log/null --fail
 """
 
+RENAMED = r"""
+mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir -p lower upper work image || exit 77
+cp -a "$2/." lower
+mkdir -p lower/etc/dir/sub lower/etc/old lower/etc/stays
+for name in dir/x dir/sub/y old/x old/gone stays/x; do echo "$name" > lower/etc/$name; done
+mount -t overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work,redirect_dir=on,metacopy=on" overlay image || exit 77
+cd image
+perl -e 'rename "etc/dir", "etc/moved" or exit 77' || exit
+rm -r etc/old && mv etc/stays etc/old && echo new > etc/moved/sub/y && echo new > etc/moved/new && rm etc/moved/x
+moonrise volume diff --root . --ignore /etc/moved/sub/z
+"""
+
 
 @needs_mounts
 def test_by_the_layers_of_an_overlay(top, tmp_path_factory):
@@ -155,3 +167,17 @@ def test_by_the_layers_of_an_overlay(top, tmp_path_factory):
         "deleted /etc/more/", "changed /etc/one: content", "deleted /etc/open/z", "changed /etc/two: mode",
         "changed /usr/lib/x/: type", "created /var/log/new/", "created /var/log/new/file"], done.stderr
     assert done.returncode == 1
+
+
+@needs_root
+def test_a_folder_of_another_name_is_shown_with_what_is_in_it(top, tmp_path_factory):
+    """On overlays with redirect_dir, it has stayed in the lower layer."""
+    env = environment()
+    env["PATH"] = os.path.dirname(BINARY) + ":" + env["PATH"]
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", RENAMED, "sh", tmp_path_factory.mktemp("overlay"), top],
+                          env=env, capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("no such overlay can be mounted here")
+    assert (done.stderr, done.stdout.splitlines()) == ("", [
+        "deleted /etc/dir/", "created /etc/moved/", "created /etc/moved/new", "created /etc/moved/sub/",
+        "created /etc/moved/sub/y", "changed /etc/old/: content", "changed /etc/old/x: content", "deleted /etc/stays/"])
