@@ -64,7 +64,8 @@ int present_has_content(struct present *present, const struct entry *entry)
 	}
 }
 
-static int has_xattrs(struct present *present, const struct entry *entry)
+/* Who may not give files away may not set all of them, and leaves out what it may not. */
+static int has_xattrs(struct present *present, const struct entry *entry, bool with_owner)
 {
 	if (!present->has_digest) {
 		int r = xattr_digest(present->folder, present->name, present->xattrs);
@@ -74,8 +75,9 @@ static int has_xattrs(struct present *present, const struct entry *entry)
 		present->has_digest = true;
 		present->has_xattrs = r == 1;
 	}
-	return present->has_xattrs == entry->has_xattrs &&
-	       (!entry->has_xattrs || memcmp(present->xattrs, entry->xattrs, XATTR_DIGEST) == 0);
+	if (!present->has_xattrs)
+		return !entry->has_xattrs || !with_owner;
+	return entry->has_xattrs && memcmp(present->xattrs, entry->xattrs, XATTR_DIGEST) == 0;
 }
 
 bool present_has_owner(const struct present *present, const struct entry *entry, bool with_owner)
@@ -98,7 +100,7 @@ int present_has_attributes(struct present *present, const struct entry *entry, b
 	if (!present->there || !present_has_owner(present, entry, with_owner) ||
 	    !has_mode(present, entry, with_owner))
 		return 0;
-	return has_xattrs(present, entry);
+	return has_xattrs(present, entry, with_owner);
 }
 
 bool present_has_mode(const struct present *present, const struct entry *entry)

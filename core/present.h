@@ -24,8 +24,8 @@ struct present {
 /* 0 or -errno; nothing there is fine. */
 int present_look(struct present *present, int folder, const char *name);
 
-/* Is it what the entry says? 1, 0 or -errno. Of the owner only when this process may
- * give files away. */
+/* Is it what the entry says? 1, 0 or -errno. Of the owner, and of extended attributes that
+ * are not there, only when this process may give files away. */
 int present_has_content(struct present *present, const struct entry *entry);
 int present_has_attributes(struct present *present, const struct entry *entry, bool with_owner);
 

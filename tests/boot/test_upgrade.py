@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import struct
 
 import pytest
 
@@ -73,8 +74,8 @@ def upgrade(boot, open_path):
             return image
 
         @staticmethod
-        def boot(name, way="keep", status=0):
-            c = boot(SCRIPT, env={"VOLUME": str(open_path / "volume"), "TEMPLATE": str(open_path / name), "WAY": way})
+        def boot(name, way="keep", status=0, inside=""):
+            c = boot(SCRIPT, inside=inside, env={"VOLUME": str(open_path / "volume"), "TEMPLATE": str(open_path / name), "WAY": way})
             assert c.wait() == status, c.err
             return c
 
@@ -299,6 +300,21 @@ def test_extended_attributes_are_the_users_or_the_images(upgrade):
     assert os.listxattr(upgrade.volume / "user") == ["user.own"]
     assert (upgrade.volume / "content").read_text() == "2"
     assert os.listxattr(upgrade.volume / "content") == ["user.own"]
+
+
+@needs_root
+def test_what_nobody_could_set_is_no_change_of_the_users(upgrade):
+    """Capabilities, set-id bits and owners, which a normal user leaves out."""
+    one, two = upgrade.image("one", {"d/gone": "1", "d/same": "1", "e/f": "1"}), upgrade.image("two", {"d/same": "2"})
+    os.chown(upgrade.volume.top, 12345, 0)
+    for path in one / "d/gone", one / "d/same", two / "d/same":
+        os.chown(path, 33, 33)
+        path.chmod(0o4755)
+        os.setxattr(path, "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0))
+    for name in "one", "two":
+        c = upgrade.boot(name, inside='chmod 755 .\nexec setpriv --reuid 12345 --regid 0 --clear-groups "$@"\n')
+    assert upgrade.volume.found() == {"d": None, "d/same": "2"}
+    assert "stays" not in c.err and "1 updated, 3 removed" in c.err
 
 
 def test_hard_links_stay_together(upgrade):
