@@ -34,9 +34,9 @@ struct hashing {
 /* What is open while we are at it. */
 struct work {
 	struct populate *p;
-	int from, to;     /* template and volume */
-	int given, notes; /* .moonrise in the template and in the volume; -1: none */
-	char scratch[64]; /* a folder for the template's manifest, when there is none */
+	int from, to;           /* template and volume */
+	int given, notes;       /* .moonrise in the template and in the volume; -1: none */
+	char scratch[PATH_MAX]; /* a folder for the template's manifest, when there is none */
 	bool scanned;
 	uint64_t scanned_entries, scanned_bytes;
 	struct hashing *hashing; /* NULL: the template's manifest has its hashes */
@@ -168,14 +168,21 @@ static int is_same_template(struct work *work)
  * may be changed there. A descriptor or -errno. */
 static int open_scratch(struct work *work)
 {
+	const char *where = getenv("TMPDIR");
+	int r;
+
 	if (!work->p->rehearsal)
 		return fcntl(work->notes, F_DUPFD_CLOEXEC, 0);
-	snprintf(work->scratch, sizeof(work->scratch), "/tmp/moonrise-check-XXXXXX");
-	if (!mkdtemp(work->scratch)) {
-		work->scratch[0] = '\0';
-		return -errno;
-	}
-	return tree_open_folder(AT_FDCWD, work->scratch);
+	if (!where || where[0] != '/')
+		where = "/tmp";
+	snprintf(work->scratch, sizeof(work->scratch), "%s/moonrise-check-XXXXXX", where);
+	if (mkdtemp(work->scratch))
+		return tree_open_folder(AT_FDCWD, work->scratch);
+	r = -errno;
+	snprintf(work->p->why, sizeof(work->p->why), "no folder can be made in %.80s: %s", where,
+		 strerror(-r));
+	work->scratch[0] = '\0';
+	return r;
 }
 
 static const char *given_name(const struct work *work)
@@ -283,7 +290,8 @@ static int add_hashes(void *context)
 
 	if (r < 0)
 		return r;
-	r = manifest_create(&hashing->writer, hashing->work->notes, populate_note(UPGRADE_BASE), NULL);
+	r = manifest_create(&hashing->writer, hashing->work->notes, populate_note(UPGRADE_BASE),
+			    NULL);
 	while (r == 0 && (r = manifest_next(&hashing->reader)) == 1)
 		r = add_hashed(hashing);
 	manifest_close(&hashing->reader);
@@ -334,8 +342,8 @@ static int note_end(struct work *work, int slot)
 
 	if (r < 0)
 		return r;
-	if (!work->hashing &&
-	    renameat(work->notes, populate_note(slot), work->notes, populate_note(UPGRADE_BASE)) < 0)
+	if (!work->hashing && renameat(work->notes, populate_note(slot), work->notes,
+				       populate_note(UPGRADE_BASE)) < 0)
 		r = -errno;
 	for (int i = UPGRADE_CUT; r == 0 && i < UPGRADE_STREAMS; i++)
 		if (unlinkat(work->notes, populate_note(i), 0) < 0 && errno != ENOENT)

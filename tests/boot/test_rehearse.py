@@ -114,6 +114,15 @@ def test_check_rehearses_the_volume_as_it_is(folder, boot):
                 "make more.html", *step)
 
 
+def test_what_check_writes_down_goes_to_tmpdir(folder):
+    path = script(folder, 'require("moonrise.fs").volume("FOLDER/data", { template = "FOLDER/template" })')
+    assert run("check", path, env={"TMPDIR": str(folder)}).returncode == 0
+    assert sorted(os.listdir(folder)) == ["boot.lua", "data", "template"]
+    done = run("check", path, env={"TMPDIR": str(folder / "gone")})
+    assert done.returncode == 70
+    assert f"no folder can be made in {folder}/gone: No such file or directory" in done.stderr
+
+
 def test_check_reports_all_that_is_wrong(folder):
     text = SCRIPT.replace("init.exit(3)", 'env.read { MODE = { type = "enum", values = { "a" } } }')
     done = run("check", script(folder, text), env={"PORT": "x"})
