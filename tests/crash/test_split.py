@@ -4,13 +4,15 @@ image is as if it had not been stopped. On a file system that can rename everyth
 on an overlay, which can't rename what is in a lower layer.
 
 The files `before` are part of the image, those `later` come after a first split."""
+import errno
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 from moonrise import BINARY, environment, run
-from test_crash import STRIKE, difference, each_point, make_template, photograph, pytestmark, write
+from test_crash import FAULTS, STRIKE, difference, each_point, make_template, photograph, pytestmark, write
 
 __all__ = ["pytestmark"]
 
@@ -96,13 +98,17 @@ def test_killed_at_any_call(stage, capsys):
     each_point(stage, attempt, f"split, {stage.kind}, killed", capsys)
 
 
-def test_failing_at_any_call(stage, capsys):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_failing_at_any_call(stage, capsys, fault):
+    options, reasons = FAULTS[fault]
+
     def attempt(point):
-        status, said, calls, picture = stage.run(f"fail-{point}", "-e", str(point), "-E", "5")
-        what = f"failed at {point}, {calls[point - 1]!r}"
+        status, said, calls, picture = stage.run(f"{fault}-{point}", "-e", str(point), "-E", str(getattr(errno, fault)),
+                                                 *options)
+        what = f"{fault} at {point}, {calls[min(point, len(calls)) - 1]!r}"
         wrong = [] if status in (0, 74) else [f"{what}: ended with {status}: {said}"]
-        if status == 74 and "/O error" not in said and "/output error" not in said:
+        if status == 74 and not re.search(reasons, said):
             wrong.append(f"{what}: the error does not say why: {said}")
         return wrong + [f"{what}: {line}" for line in difference(stage.expected, picture)]
 
-    each_point(stage, attempt, f"split, {stage.kind}, failed", capsys)
+    each_point(stage, attempt, f"split, {stage.kind}, {fault}", capsys)
