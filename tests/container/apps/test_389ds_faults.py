@@ -94,7 +94,8 @@ def test_a_key_that_does_not_fit_is_refused_before_the_old_one_is_touched(start,
 
 
 def signal(c, name):
-    c.inside("moonrise", "signal", name, "ns-slapd")
+    """The end of the server may be the end of the container, and of this command in it."""
+    c.inside("moonrise", "signal", name, "ns-slapd", check=False)
 
 
 def test_a_crash_is_told_as_a_crash(start):
