@@ -100,44 +100,58 @@ static void check_folder(const struct plan *plan, const char *path, bool moved)
 struct taking {
 	const struct plan *plan;
 	struct path path;
+	bool changes; /* something goes out of the folder, or it moves itself */
 };
 
-static int check_taking(const struct plan *plan, const char *path);
+static int check_taking(const struct plan *plan, const char *path, bool moves);
 
 static int check_name(void *context, const char *name)
 {
 	struct taking *taking = context;
 	int r = path_push(&taking->path, name);
 
+	taking->changes = true;
 	if (r == 0)
-		r = check_taking(taking->plan, taking->path.text);
+		r = check_taking(taking->plan, taking->path.text, false);
 	path_pop(&taking->path);
 	return r;
 }
 
-/* All of it can be read, and taken out of its folders. 0 or -errno. */
-static int check_taking(const struct plan *plan, const char *path)
+static bool is_allowed(const struct plan *plan, const char *path, int rights)
 {
-	struct taking taking = { .plan = plan };
+	return faccessat(plan->image->root, path_relative(path), rights, AT_EACCESS) == 0;
+}
+
+static int check_folder_taking(struct taking *taking)
+{
+	const char *path = taking->path.text;
 	struct tree_path unused = { "" };
-	int root = plan->image->root;
+	auto_close int fd = tree_open_folder(taking->plan->image->root, path_relative(path));
+	int r = fd < 0 ? fd : tree_each(fd, &unused, check_name, taking);
+
+	if (r == 0 && taking->changes && !is_allowed(taking->plan, path, W_OK))
+		deny(taking->plan, path, "take", path);
+	return r;
+}
+
+/* All of it can be read, and taken out of its folders. 0 or -errno. */
+static int check_taking(const struct plan *plan, const char *path, bool moves)
+{
+	struct taking taking = { .plan = plan, .changes = moves };
 	struct stat st;
 	bool is_folder;
 
 	if (image_stat(plan->image, path, false, &st) < 0)
 		return 0;
 	is_folder = S_ISDIR(st.st_mode);
-	if ((is_folder || S_ISREG(st.st_mode)) &&
-	    faccessat(root, path_relative(path), is_folder ? R_OK | W_OK | X_OK : R_OK,
-		      AT_EACCESS) < 0)
+	if (!is_folder && !S_ISREG(st.st_mode))
+		return 0;
+	if (!is_allowed(plan, path, is_folder ? R_OK | X_OK : R_OK)) {
 		deny(plan, path, "take", path);
-	else if (is_folder) {
-		auto_close int fd = tree_open_folder(root, path_relative(path));
-
-		(void)path_append(&taking.path, path);
-		return fd < 0 ? fd : tree_each(fd, &unused, check_name, &taking);
+		return 0;
 	}
-	return 0;
+	(void)path_append(&taking.path, path);
+	return is_folder ? check_folder_taking(&taking) : 0;
 }
 
 /* `inside`: it is in the template, or will be, and only that is changed. */
@@ -147,7 +161,7 @@ static int check_rights(const struct plan *plan, const char *path, bool inside)
 	if (inside)
 		return 0;
 	check_folder(plan, path, false);
-	return check_taking(plan, path);
+	return check_taking(plan, path, true);
 }
 
 /* The folders that lead to it in the template are folders. */
