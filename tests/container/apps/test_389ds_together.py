@@ -3,11 +3,12 @@
 import base64
 import glob
 import os
+import re
 import subprocess
 
 import pytest
 
-from moonrise import ROOT, eventually
+from moonrise import ROOT, eventually, free_port
 from podman import ENVIRONMENT, podman
 from conftest import ENV, PASSWORD
 
@@ -125,6 +126,8 @@ def pod(bookworm, request):
         text = file.read()
     text = text.replace("kind: StatefulSet", "kind: Deployment").replace("localhost/389ds:latest", f"localhost/{bookworm}:latest")
     text = text.replace("runAsUser: 389\n", f"runAsUser: {request.param}\n")
+    # Without one, podman takes the same port of the host.
+    text = re.sub(r"( +)- containerPort: .*\n", lambda m: f"{m[0]}{m[1]}  hostPort: {free_port()}\n", text)
     name = f"moonrise-test-{os.getpid()}-kube"
     for part in "data", "run", "tmp", "secrets":  # its volumes have the names as they are
         text = text.replace(f"name: {part}\n", f"name: {name}-{part}\n")
