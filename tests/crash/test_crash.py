@@ -255,12 +255,11 @@ def stage(request, tmp_path_factory):
     return Stage(request.param, tmp_path_factory.mktemp("crash"))
 
 
-def each_point(stage, attempt, what, capsys):
+def each_point(stage, attempt, record_property):
     points = stage.points()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         wrong = [line for lines in pool.map(attempt, points) for line in lines]
-    with capsys.disabled():
-        print(f"\n{what}: {len(points)} of {len(stage.calls)} points", flush=True)
+    record_property("points", f"{len(points)} of {len(stage.calls)}")
     assert not wrong, "\n".join(wrong[:20])
 
 
@@ -273,14 +272,14 @@ def test_the_template_arrives_whole(stage):
     kept = {path: entry for path, entry in model.items() if stage.expected.get(path) != entry}
     assert kept.keys() - {b"."} == stage.kept
 
-def test_killed_at_any_call(stage, capsys):
+def test_killed_at_any_call(stage, record_property):
     def attempt(point):
         status, said, calls = stage.run(f"kill-{point}", "-k", str(point))
         what = f"killed at {point}, {calls[-1]!r}"
         wrong = [] if status == 137 or len(calls) < point else [f"{what}: ended with {status}: {said}"]
         return wrong + stage.boots_again(f"kill-{point}", what)
 
-    each_point(stage, attempt, "killed", capsys)
+    each_point(stage, attempt, record_property)
 
 
 # A full disk and a read-only one stay so; others come and go. What musl and glibc call them:
@@ -294,7 +293,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_failing_at_any_call(stage, capsys, fault):
+def test_failing_at_any_call(stage, record_property, fault):
     options, reasons = FAULTS[fault]
 
     def attempt(point):
@@ -308,7 +307,7 @@ def test_failing_at_any_call(stage, capsys, fault):
             wrong = [f"{what}: the error does not say where and why: {said}"]
         return wrong + stage.boots_again(name, what)
 
-    each_point(stage, attempt, fault, capsys)
+    each_point(stage, attempt, record_property)
 
 
 def test_nothing_is_recorded_before_it_is_on_disk(stage):

@@ -88,18 +88,18 @@ def stage(request, tmp_path_factory):
     return Stage(request.param, tmp_path_factory.mktemp("split"))
 
 
-def test_killed_at_any_call(stage, capsys):
+def test_killed_at_any_call(stage, record_property):
     def attempt(point):
         status, said, calls, picture = stage.run(f"kill-{point}", "-k", str(point))
         what = f"killed at {point}, {calls[-1]!r}"
         wrong = [] if status == 137 else [f"{what}: ended with {status}: {said}"]
         return wrong + [f"{what}: {line}" for line in difference(stage.expected, picture)]
 
-    each_point(stage, attempt, f"split, {stage.kind}, killed", capsys)
+    each_point(stage, attempt, record_property)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_failing_at_any_call(stage, capsys, fault):
+def test_failing_at_any_call(stage, record_property, fault):
     options, reasons = FAULTS[fault]
 
     def attempt(point):
@@ -111,4 +111,4 @@ def test_failing_at_any_call(stage, capsys, fault):
             wrong.append(f"{what}: the error does not say why: {said}")
         return wrong + [f"{what}: {line}" for line in difference(stage.expected, picture)]
 
-    each_point(stage, attempt, f"split, {stage.kind}, {fault}", capsys)
+    each_point(stage, attempt, record_property)
