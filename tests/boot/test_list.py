@@ -83,6 +83,12 @@ def test_the_first_boot_moves_what_is_listed(run, place):
     assert (place.template / ".moonrise/manifest").exists()
 
 
+def test_names_are_no_words_of_the_worker(run, place):
+    place.make("etc/default site moved denied", "x\n")
+    run('{ top .. "/etc/app", top .. "/etc/default site moved denied" }')
+    assert place.leads_to_the_volume("etc/app", "etc/default site moved denied")
+
+
 def test_a_container_that_is_started_again_is_left_alone(run, place):
     run()
     (place.top / "etc/app/app.conf").write_text("mine\n")

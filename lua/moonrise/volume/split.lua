@@ -23,12 +23,11 @@ end
 
 -- The paths that were or would be moved, what is wrong, whether it is for want of rights.
 local function ask(word, what, path, template, list)
-  local moved, faults, is_table = {}, {}, type(list) == "table"
+  local said, is_table = { moved = {}, fault = {}, denied = {} }, type(list) == "table"
   local text = file.ask(what, path, word, template, path, is_table and "paths" or "file",
     table.unpack(is_table and list or { list }))
-  for line in text:gmatch("moved ([^\n]*)\n") do moved[#moved + 1] = line end
-  for line in text:gmatch("fault ([^\n]*)\n") do faults[#faults + 1] = line end
-  return moved, faults, text:find("denied\n", 1, true) and HINT or ""
+  for kind, line in text:gmatch("(%l+) ?([^\n]*)\n") do table.insert(said[kind], line) end
+  return said.moved, said.fault, said.denied[1] and HINT or ""
 end
 
 local function foresee(what, path, template, list)
